@@ -1,0 +1,107 @@
+"""Options and hooks of the suite; nothing here knows what is checked."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.report.cases import CaseItem, Family, collect, run
+from harness.report.terminal import ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from harness.suite import Verdict
+
+TIERS = ("unit", "static", "e2e")
+VERDICT = pytest.StashKey["Verdict"]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("plimsoll", "the repository to prove")
+    group.addoption("--repo", type=Path, default=Path(__file__).parent, metavar="PATH", help="the Flux repository to look at (default: this one)")
+    group.addoption("--cluster", action="append", default=[], metavar="NAME", help="look at this cluster only; may be given several times")
+    group.addoption("--charts", type=Path, metavar="DIR", help="folder of chart packages <name>-<version>.tgz (default: $PLIMSOLL_CHARTS)")
+    group.addoption("--pull", action="store_true", help="fetch charts that are nowhere at hand from their registries")
+    group.addoption("--kubernetes-version", metavar="VERSION", help="check against this version (default: the cluster's variable KUBERNETES_VERSION)")
+    group.addoption("--no-render-cache", action="store_true", help="render everything again")
+    group.addoption("--ledger", action="store_true", help="list every subject that was not evaluated, not only counts")
+    group.addoption("--kubeconform", action="store_true", help="ask kubeconform for a second opinion on every rendered object")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for tier in TIERS:
+        config.addinivalue_line("markers", f"{tier}: set by the folder the test lives in")
+    if find_spec("hypothesis"):
+        from hypothesis import settings
+
+        # A shared machine's pauses are no property of the code; what is found is replayed from the printed example.
+        settings.register_profile("suite", deadline=None, print_blob=True, derandomize=bool(os.environ.get("CI")))
+        settings.load_profile("suite")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: pytest.Module, obj: object) -> list[CaseItem] | None:
+    return collect(collector, obj, _verdict(collector.config)) if isinstance(obj, Family) else None
+
+
+def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
+    root = Path(__file__).parent / "tests"
+    for item in items:
+        tier = item.path.relative_to(root).parts[0] if item.path.is_relative_to(root) else ""
+        if tier not in TIERS:
+            raise pytest.UsageError(f"{item.nodeid}: tests live in tests/{{{','.join(TIERS)}}}")
+        if not isinstance(item, CaseItem):
+            item.add_marker(tier)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+    if not isinstance(item, CaseItem):
+        return None
+    run(item)
+    return True
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    verdict = config.stash.get(VERDICT, None)
+    if verdict is None:
+        return
+    terminalreporter.section("what was proven, and what was not evaluated")
+    for cluster, count in verdict.objects.items():
+        terminalreporter.line(f"{cluster}: {count} objects")
+    lines = ledger(verdict.ledger, full=config.getoption("--ledger"))
+    for line in lines:
+        terminalreporter.line(f"not evaluated: {line}")
+
+
+def _verdict(config: pytest.Config) -> Verdict:
+    """Build and check everything once, when the first family is collected."""
+    if VERDICT not in config.stash:
+        from harness.flux.workspace import Options, Workspace
+        from harness.suite import prove
+
+        charts = config.getoption("--charts") or os.environ.get("PLIMSOLL_CHARTS")
+        options = Options(
+            charts=Path(charts) if charts else None,
+            pull=config.getoption("--pull"),
+            cache=not config.getoption("--no-render-cache"),
+            kubernetes_version=config.getoption("--kubernetes-version"),
+            clusters=tuple(config.getoption("--cluster")),
+        )
+        reporter = config.pluginmanager.get_plugin("terminalreporter")
+        workspace = Workspace(config.getoption("--repo"), options)
+        if not workspace.selected:
+            known = ", ".join(root.name for root in workspace.clusters) or "none"
+            raise pytest.UsageError(f"no cluster to look at in {workspace.root}: found {known}")
+        config.stash[VERDICT] = prove(workspace, progress=lambda message: _tell(reporter, message))
+    return config.stash[VERDICT]
+
+
+def _tell(reporter: pytest.TerminalReporter | None, message: str) -> None:
+    if reporter is not None and reporter.isatty:
+        reporter.rewrite(message, erase=True)

@@ -1,0 +1,39 @@
+"""The subcommands: one module each, with ``HELP``, ``arguments(parser)`` and ``run(workspace, options) -> exit code``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from harness.commands import check, clusters, docs, explain, lock, render, tree, why
+from harness.commands.common import CommandError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from harness.flux.workspace import Workspace
+
+
+class Command(Protocol):
+    """What a module of this package offers."""
+
+    HELP: str
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the command's own arguments."""
+
+    def run(self, workspace: Workspace, options: argparse.Namespace) -> int:
+        """Do it, and return the exit code."""
+
+
+COMMANDS: dict[str, Command] = {
+    "clusters": clusters,
+    "tree": tree,
+    "render": render,
+    "why": why,
+    "check": check,
+    "explain": explain,
+    "lock": lock,
+    "docs": docs,
+}
+
+__all__ = ["COMMANDS", "Command", "CommandError"]

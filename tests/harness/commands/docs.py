@@ -1,0 +1,35 @@
+"""Rewrite what is generated: tests/CATALOG.md and the marked table of clusters/README.md. With --check, only say whether they are current."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.commands.common import out
+from harness.report.generated import generated_files
+
+if TYPE_CHECKING:
+    import argparse
+
+    from harness.flux.workspace import Workspace
+
+HELP = "rewrite the generated documents"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 when a document is stale")
+
+
+def run(workspace: Workspace, options: argparse.Namespace) -> int:
+    stale = False
+    for path, text in generated_files(workspace):
+        target = workspace.root / path
+        if target.is_file() and target.read_text(encoding="utf-8") == text:
+            out(f"{path}: current")
+            continue
+        stale = True
+        if options.check:
+            out(f"{path}: stale, run nox -s docs")
+        else:
+            target.write_text(text, encoding="utf-8")
+            out(f"{path}: rewritten")
+    return 1 if stale and options.check else 0

@@ -1,0 +1,372 @@
+"""Builds one cluster: Kustomizations of any depth, releases, resource sets and what operators make of them.
+
+The order is the controllers': a Kustomization is built when the sources of its variables are there; what it yields may be
+further Kustomizations, HelmReleases or ResourceSets, and those again. Each is built once; the loop ends when nothing is new.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from harness.flux.discovery import ClusterRoot, normalise
+from harness.flux.expand import expand
+from harness.flux.kinds import ARTIFACT_GENERATOR, HELM_RELEASE, KUSTOMIZATION, RESOURCE_SET
+from harness.flux.resourceset import render_resource_set
+from harness.flux.sources import Sources
+from harness.flux.substitute import substitute
+from harness.flux.world import DEFAULT_KUBERNETES, Build, World, schemas_for
+from harness.model import Link, NotEvaluated, Object, ObjectId, Origin, Problem, fixed, group_of
+from harness.model.origin import Location
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import date
+
+    from harness.flux.helm import Rendered
+    from harness.flux.kustomize import Built, BuiltObject
+    from harness.engines.schema import SchemaSet
+    from harness.flux.workspace import Workspace
+    from harness.model import Locator
+
+#: More nodes than any cluster has; a repository that exceeds it generates itself.
+_NODES: Final = 20_000
+_WORKERS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """What ``postBuild`` provides. ``unknown`` values stand in for those of encrypted or absent Secrets; ``absent`` names sources that are not there."""
+
+    values: Mapping[str, str]
+    unknown: frozenset[str] = frozenset()
+    absent: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
+
+
+class Builder:
+    """The build of one cluster. Use once."""
+
+    def __init__(self, workspace: Workspace, root: ClusterRoot, *, today: date, kubernetes_version: str | None = None) -> None:
+        self._workspace = workspace
+        self._root = root
+        self._today = today
+        self.kubernetes_version = kubernetes_version or ""
+        self._sources = Sources(workspace.repository, root.sync)
+        self._objects: dict[ObjectId, Object] = {}
+        self._named: dict[tuple[str, str, str], Object] = {}
+        self._kinds: dict[str, list[Object]] = {}
+        self._builds: dict[tuple[str, str], Build] = {}
+        self._releases: dict[tuple[str, str], Rendered] = {}
+        self._sets: set[tuple[str, str]] = set()
+        self._problems: list[Problem] = []
+        self._not_evaluated: list[NotEvaluated] = []
+        self._unknown: set[str] = set()
+
+    # The view that release rendering asks (harness.flux.helm.View).
+
+    @property
+    def cluster(self) -> str:
+        return self._root.name
+
+    def find(self, kind: str, namespace: str, name: str) -> Object | None:
+        """The object of a kind (``Kind.group``) found so far."""
+        return self._named.get((kind, namespace, name))
+
+    def is_this_repository(self, source: Object) -> bool:
+        """Whether a source object is this repository."""
+        return self._sources.is_this(source.kind, source.namespace, source.name, self.find)
+
+    def build(self) -> World:
+        """The cluster's world. Never raises for what the repository holds."""
+        self._pending: deque[Object] = deque()
+        self._deferred: list[Object] = []
+        self._start()
+        while self._step_kustomizations() or self._step_releases() or self._step_sets():
+            if len(self._builds) + len(self._releases) > _NODES:
+                self._problems.append(Problem("flux-too-many", self._root.name, Location(self._root.path), f"more than {_NODES} Kustomizations and HelmReleases"))
+                break
+        self._expand()
+        schemas = schemas_for(self.kubernetes_version, list(self._objects.values()))
+        objects = self._scoped(schemas)
+        return World(
+            cluster=self._root,
+            repository=self._workspace.repository,
+            kubernetes_version=self.kubernetes_version,
+            today=self._today,
+            objects=tuple(sorted(objects, key=lambda item: item.id)),
+            schemas=schemas,
+            problems=tuple(self._problems),
+            not_evaluated=tuple(self._not_evaluated),
+            kustomizations=dict(sorted(self._builds.items())),
+            releases=dict(sorted(self._releases.items())),
+            unknown_values=frozenset(self._unknown),
+        )
+
+    def _start(self) -> None:
+        sync = self._root.sync
+        if sync is not None:
+            self._kustomize([(sync, normalise(sync.get("spec", "path")))])
+            improved = self.find(KUSTOMIZATION, sync.namespace, sync.name)
+            if improved is not None and improved.spec != sync.spec:
+                # The sync root patches itself: from its second reconciliation on, Flux uses what it built.
+                self._forget()
+                self._kustomize([(improved, normalise(improved.get("spec", "path")))])
+            return
+        body = {"apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization", "metadata": {"name": self._root.name}, "spec": {"path": self._root.path}}
+        stand_in = Object(ObjectId(self._root.name, "kustomize.toolkit.fluxcd.io", "Kustomization", "", self._root.name), body, Origin(fixed(Location(self._root.path))))
+        self._kustomize([(stand_in, self._root.path)])
+
+    def _forget(self) -> None:
+        for held in (self._objects, self._named, self._kinds, self._builds, self._problems, self._not_evaluated, self._pending):
+            held.clear()
+
+    # Kustomizations
+
+    def _step_kustomizations(self) -> bool:
+        """Build the Kustomizations whose variables are there; when nothing else can bring more, build the others with what there is."""
+        candidates = [*self._deferred, *self._pending]
+        self._pending.clear()
+        ready = [item for item in candidates if not self._variables(item).absent]
+        self._deferred = [item for item in candidates if self._variables(item).absent]
+        if not ready and not self._unrendered(HELM_RELEASE) and not self._unrendered(RESOURCE_SET):
+            ready, self._deferred = self._deferred, []
+        self._kustomize([(item, folder) for item in ready for folder in self._folder(item)])
+        return bool(ready)
+
+    def _folder(self, item: Object) -> Iterable[str]:
+        """The folder a Kustomization builds, or nothing when it lies in another source (its artifact may still be at hand)."""
+        if item.get("spec", "kubeConfig"):
+            self._skip(item, "it is applied to another cluster (spec.kubeConfig)")
+            return
+        resolved = self._sources.resolve(item, self.find, lambda: tuple(self._kinds.get(ARTIFACT_GENERATOR, ())))
+        if resolved.path is not None:
+            yield resolved.path
+            return
+        built = self._workspace.artifacts.build(item, resolved.source) if resolved.source is not None else None
+        if built is None:
+            self._skip(item, resolved.elsewhere)
+        else:
+            self._take(item, "", built)
+
+    def _skip(self, item: Object, why: str) -> None:
+        self._builds[item.namespace, item.name] = Build(item, str(item.get("spec", "path", default="")), elsewhere=why)
+        self._not_evaluated.append(NotEvaluated(str(item.id), "the objects of a Kustomization", why))
+
+    def _kustomize(self, batch: list[tuple[Object, str]]) -> None:
+        kustomizer = self._workspace.kustomizer
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            results = list(pool.map(lambda work: kustomizer.build(work[1], work[0].spec, where=_spec_locator(work[0])), batch))
+        for (item, folder), built in zip(batch, results, strict=True):
+            self._take(item, folder, built)
+
+    def _take(self, item: Object, folder: str, built: Built) -> None:
+        """Substitute what a Kustomization built and take its objects into the cluster."""
+        self._builds[item.namespace, item.name] = Build(item, folder)
+        subject = str(item.id)
+        variables = self._variables(item)
+        self._problems += [Problem(problem.code, problem.subject or subject, problem.location, problem.message) for problem in built.problems]
+        self._problems += [
+            Problem("substitute-source-missing", subject, item.locate("spec", "postBuild", "substituteFrom"), f"{name} provides variables and is nowhere in this cluster")
+            for name in variables.absent
+        ]
+        self._not_evaluated += [NotEvaluated(subject, f"values of {name}", "they are encrypted in Git or made outside of it") for name in variables.outside]
+        self._unknown |= variables.unknown
+        chain = (*item.origin.chain, Link(item.kind, item.namespace, item.name))
+        objects: list[Object] = []
+        used: set[str] = set()
+        missing: set[str] = set()
+        for made in built.objects:
+            body = self._substituted(item, made, variables, used, missing)
+            found = self._object(body, made, chain)
+            if found is not None and self._add(found):
+                objects.append(found)
+        self._builds[item.namespace, item.name] = Build(item, folder, tuple(objects), variables.values, frozenset(used), tuple(sorted(missing)), built.files)
+
+    def _substituted(self, item: Object, made: BuiltObject, variables: Variables, used: set[str], missing: set[str]) -> dict[str, Any]:
+        post = item.get("spec", "postBuild")
+        always = isinstance(post, dict) and post.get("substituteStrategy") == "Always"
+        if not isinstance(post, dict) or not (variables.values or always):
+            return made.body
+        # Variables from a Secret that nobody can read here may well provide what seems to be missing.
+        result = substitute(made.body, variables.values, strict=not variables.outside and not variables.absent, always=always)
+        used |= result.used
+        missing |= set(result.missing)
+        subject = _subject(self._root.name, made.body)
+        self._problems += [Problem(problem.code, subject, made.locate(()), problem.message) for problem in result.problems]
+        return result.body
+
+    def _variables(self, item: Object) -> Variables:
+        post = item.get("spec", "postBuild", default={})
+        if not isinstance(post, dict):
+            return Variables({})
+        values: dict[str, str] = {}
+        unknown: set[str] = set()
+        absent: list[str] = []
+        outside: list[str] = []
+        references = post.get("substituteFrom")
+        for reference in references if isinstance(references, list) else []:
+            if not isinstance(reference, dict):
+                continue
+            kind, name = str(reference.get("kind")), str(reference.get("name"))
+            found = self.find(kind, item.namespace, name)
+            if found is not None and kind == "ConfigMap":
+                values |= {str(key): str(value) for key, value in (found.get("data", default={}) or {}).items()}
+            elif found is not None:
+                known, hidden = _secret_values(found)
+                values |= known
+                unknown |= set(hidden.values())
+                values |= hidden
+                if hidden:
+                    outside.append(f"Secret {name}")
+            elif kind == "Secret" and (sealed := self.find("SealedSecret.bitnami.com", item.namespace, name)) is not None:
+                hidden = {str(key): _stand_in(str(key)) for key in sealed.get("spec", "encryptedData", default={})}
+                unknown |= set(hidden.values())
+                values |= hidden
+                outside.append(f"Secret {name}")
+            elif not reference.get("optional"):
+                absent.append(f"{kind} {item.namespace}/{name}")
+        inline = post.get("substitute")
+        values |= {str(key): str(value) for key, value in inline.items()} if isinstance(inline, dict) else {}
+        return Variables(values, frozenset(unknown), tuple(absent), tuple(outside))
+
+    # Releases and resource sets
+
+    def _unrendered(self, kind: str) -> list[Object]:
+        done = self._releases if kind == HELM_RELEASE else self._sets
+        return [item for item in self._kinds.get(kind, ()) if (item.namespace, item.name) not in done]
+
+    def _step_releases(self) -> bool:
+        batch = [item for item in self._unrendered(HELM_RELEASE) if not item.get("spec", "kubeConfig")]
+        for item in self._unrendered(HELM_RELEASE):
+            if item.get("spec", "kubeConfig") and not any(entry.subject == str(item.id) for entry in self._not_evaluated):
+                self._not_evaluated.append(NotEvaluated(str(item.id), "the objects of a release", "it is applied to another cluster (spec.kubeConfig)"))
+        if not batch:
+            return False
+        self.kubernetes_version = self.kubernetes_version or self._declared_version()
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            results = list(pool.map(lambda item: self._workspace.renderer.render(item, self), batch))
+        for item, rendered in zip(batch, results, strict=True):
+            self._releases[item.namespace, item.name] = rendered
+            self._problems += rendered.problems
+            self._not_evaluated += rendered.not_evaluated
+            for made in (*rendered.objects, *rendered.hooks):
+                self._add(made)
+        return True
+
+    def _step_sets(self) -> bool:
+        batch = self._unrendered(RESOURCE_SET)
+        for item in batch:
+            self._sets.add((item.namespace, item.name))
+            rendered = render_resource_set(item, self, self._workspace.tools, self._workspace.cache)
+            self._problems += rendered.problems
+            self._not_evaluated += rendered.not_evaluated
+            for made in rendered.objects:
+                self._add(made)
+        return bool(batch)
+
+    def _expand(self) -> None:
+        self.kubernetes_version = self.kubernetes_version or self._declared_version()
+        for made in expand(list(self._objects.values()), self):
+            self._add(made, quiet=True)
+
+    def _declared_version(self) -> str:
+        """The cluster's own word for its Kubernetes version: a variable KUBERNETES_VERSION."""
+        declared = (build.variables.get("KUBERNETES_VERSION") for build in self._builds.values())
+        return next((version for version in declared if version), DEFAULT_KUBERNETES)
+
+    # Objects
+
+    def _object(self, body: Mapping[str, Any], made: BuiltObject, chain: tuple[Link, ...]) -> Object | None:
+        metadata = body.get("metadata")
+        api_version, kind = body.get("apiVersion"), body.get("kind")
+        if not isinstance(metadata, dict) or not isinstance(api_version, str) or not isinstance(kind, str):
+            where = made.locate(())
+            self._problems.append(Problem("object-not-kubernetes", where.path, where, "it has no apiVersion, kind or metadata after substitution"))
+            return None
+        clean = {key: value for key, value in body.items() if key != "sops"}
+        identity = ObjectId(self._root.name, group_of(api_version), kind, str(metadata.get("namespace") or ""), str(metadata.get("name") or ""))
+        if "sops" in body:
+            self._not_evaluated.append(NotEvaluated(str(identity), "its encrypted values", "they are encrypted with SOPS"))
+        return Object(identity, clean, Origin(made.locate, chain))
+
+    def _add(self, found: Object, *, quiet: bool = False) -> bool:
+        """Take an object into the cluster; false when another applier already brought it."""
+        known = self._objects.get(found.id)
+        if known is not None:
+            if not quiet and known.applier != found.applier:
+                message = f"{known.applier or 'bootstrap'} applies it too, from {known.locate()}"
+                self._problems.append(Problem("object-two-owners", str(found.id), found.locate(), message))
+            elif not quiet:
+                self._problems.append(Problem("object-twice", str(found.id), found.locate(), f"{found.applier or 'bootstrap'} holds it twice, also at {known.locate()}"))
+            return False
+        self._objects[found.id] = found
+        kind = str(found.group_kind)
+        self._named[kind, found.namespace, found.name] = found
+        self._kinds.setdefault(kind, []).append(found)
+        if kind == KUSTOMIZATION and (found.namespace, found.name) not in self._builds:
+            self._pending.append(found)
+        return True
+
+    def _scoped(self, schemas: SchemaSet) -> list[Object]:
+        """Give the namespaced objects of releases their release's namespace, as the API server's client does, and drop it from cluster-scoped ones."""
+        result: list[Object] = []
+        for item in self._objects.values():
+            scope = schemas.scope(item.api_version, item.kind)
+            applier = item.applier
+            if scope == "Cluster" and item.namespace and applier is not None and applier.kind == "HelmRelease":
+                result.append(_moved(item, ""))
+            elif scope != "Cluster" and not item.namespace and applier is not None and applier.kind == "HelmRelease":
+                result.append(_moved(item, self._release_namespace(applier)))
+            else:
+                result.append(item)
+        return result
+
+    def _release_namespace(self, applier: Link) -> str:
+        release = self.find(HELM_RELEASE, applier.namespace, applier.name)
+        target = release.get("spec", "targetNamespace") if release is not None else None
+        return str(target or applier.namespace)
+
+
+def _moved(item: Object, namespace: str) -> Object:
+    metadata = {key: value for key, value in item.metadata.items() if key != "namespace"}
+    if namespace:
+        metadata["namespace"] = namespace
+    return Object(item.id._replace(namespace=namespace), {**item.body, "metadata": metadata}, item.origin)
+
+
+def _spec_locator(item: Object) -> Locator:
+    """Pointers into a Kustomization's ``spec`` as lines of its file."""
+    return lambda pointer: item.locate("spec", *pointer)
+
+
+def _subject(cluster: str, body: Mapping[str, Any]) -> str:
+    metadata = body.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    return "/".join(str(part) for part in (cluster, body.get("kind"), metadata.get("namespace"), metadata.get("name")) if part)
+
+
+def _stand_in(key: str) -> str:
+    """A text that can stand where a name, host or label is expected, for a value that nobody can read here."""
+    return f"unknown-{key.lower().replace('_', '-').strip('-.')}"
+
+
+def _secret_values(secret: Object) -> tuple[dict[str, str], dict[str, str]]:
+    """The variables a Secret in Git provides: those that can be read, and stand-ins for those that are encrypted."""
+    known: dict[str, str] = {}
+    hidden: dict[str, str] = {}
+    for key, value in (secret.get("stringData", default={}) or {}).items():
+        if str(value).startswith("ENC["):
+            hidden[str(key)] = _stand_in(str(key))
+        else:
+            known[str(key)] = str(value)
+    for key, value in (secret.get("data", default={}) or {}).items():
+        try:
+            known[str(key)] = base64.b64decode(str(value), validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            hidden[str(key)] = _stand_in(str(key))
+    return known, hidden

@@ -1,0 +1,130 @@
+"""Which sources are this repository, and where in it a Kustomization of such a source builds.
+
+A cluster reaches this repository under several names: the GitRepository or OCIRepository its sync uses, another object with the
+same address (a tenant's own copy), a Bucket with the same endpoint, or an ExternalArtifact that an ArtifactGenerator cuts out of
+one of them. Everything else is another source: what it holds cannot be known from here, and is said to be unknown.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import subprocess
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from harness.flux.discovery import normalise
+from harness.flux.kinds import ARTIFACT_GENERATOR, source_kind
+
+if TYPE_CHECKING:
+    from harness.model import Object
+    from harness.source.repository import Repository
+
+Find = Callable[[str, str, str], "Object | None"]
+
+
+class Resolved(NamedTuple):
+    """Where a source leads. ``path`` is the folder in this repository, or None with the reason in ``elsewhere``."""
+
+    path: str | None
+    elsewhere: str
+    source: Object | None
+
+
+class Sources:
+    """Resolves the sources of one cluster. ``sync`` is the cluster's sync Kustomization as written in Git, if it is there."""
+
+    def __init__(self, repository: Repository, sync: Object | None) -> None:
+        self._repository = repository
+        self._sync = _reference(sync) if sync is not None else None
+
+    @cached_property
+    def _remotes(self) -> frozenset[str]:
+        """The addresses that git knows this repository by."""
+        if not (self._repository.root / ".git").exists():
+            return frozenset()
+        command = ["git", "-C", str(self._repository.root), "config", "--get-regexp", r"^remote\..*\.url$"]
+        listing = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+        return frozenset(address(line.split(maxsplit=1)[1]) for line in listing.stdout.splitlines() if " " in line)
+
+    def resolve(self, kustomization: Object, find: Find, generators: Callable[[], tuple[Object, ...]]) -> Resolved:
+        """Where a Kustomization's ``sourceRef`` and ``path`` lead."""
+        kind, namespace, name = _reference(kustomization)
+        path = kustomization.get("spec", "path")
+        folder = normalise(path if isinstance(path, str) else None)
+        if not kind:
+            return Resolved(folder, "", None)
+        source = find(source_kind(kind), namespace, name)
+        if kind == "ExternalArtifact":
+            return self._generated(namespace, name, folder, find, generators)
+        if self.is_this(kind, namespace, name, find):
+            return Resolved(folder, "", source)
+        where = _address_of(source) if source is not None else "not declared in this repository"
+        return Resolved(None, f"{kind} {namespace}/{name} is another source ({where})", source)
+
+    def is_this(self, kind: str, namespace: str, name: str, find: Find) -> bool:
+        """Whether a source is this repository: the sync's own source, one with its address and revision, or one with this checkout's remote."""
+        if (kind, namespace, name) == self._sync:
+            return True
+        source = find(source_kind(kind), namespace, name)
+        if source is None:
+            # Bootstrap makes the sync's source by hand in many repositories; nothing else can be known of it.
+            return self._sync is None and name in {"flux-system", "flux", "cluster"}
+        if _address_of(source) in self._remotes:
+            return True
+        if self._sync is None:
+            return name == "flux-system"
+        known = find(source_kind(self._sync[0]), self._sync[1], self._sync[2])
+        return known is not None and _address_of(known) == _address_of(source) and known.get("spec", "ref") == source.get("spec", "ref")
+
+    def _generated(self, namespace: str, name: str, folder: str, find: Find, generators: Callable[[], tuple[Object, ...]]) -> Resolved:
+        """An ExternalArtifact made by an ArtifactGenerator: undo its copy operations."""
+        for generator in generators():
+            if generator.namespace != namespace:
+                continue
+            for artifact in generator.get("spec", "artifacts", default=[]):
+                if isinstance(artifact, dict) and artifact.get("name") == name:
+                    return self._copied(generator, artifact, folder, find)
+        return Resolved(None, f"ExternalArtifact {namespace}/{name} has no ArtifactGenerator in this repository", None)
+
+    def _copied(self, generator: Object, artifact: dict[str, object], folder: str, find: Find) -> Resolved:
+        aliases = {str(item.get("alias")): item for item in generator.get("spec", "sources", default=[]) if isinstance(item, dict)}
+        copies = artifact.get("copy")
+        for operation in copies if isinstance(copies, list) else []:
+            origin = re.match(r"^@([^/]+)/(.*)$", str(operation.get("from", ""))) if isinstance(operation, dict) else None
+            target = re.match(r"^@artifact/(.*)$", str(operation.get("to", ""))) if isinstance(operation, dict) else None
+            if origin is None or target is None or origin[1] not in aliases:
+                continue
+            source = aliases[origin[1]]
+            namespace = str(source.get("namespace") or generator.namespace)
+            if not self.is_this(str(source.get("kind")), namespace, str(source.get("name")), find):
+                continue
+            start, goal = normalise(re.sub(r"/?\*\*?$", "", origin[2])), normalise(target[1])
+            if not re.search(r"\*\*?$", origin[2]):
+                goal = posixpath.join(goal, posixpath.basename(start)) if target[1].endswith("/") else goal
+            if folder == goal or folder.startswith(goal + "/") or not goal:
+                return Resolved(posixpath.join(start, folder[len(goal) :].lstrip("/")).rstrip("/"), "", generator)
+        return Resolved(None, f"no copy operation of {generator.kind} {generator.namespace}/{generator.name} leads to {folder or 'its root'}", generator)
+
+
+def _reference(kustomization: Object) -> tuple[str, str, str]:
+    reference = kustomization.get("spec", "sourceRef", default={})
+    if not isinstance(reference, dict) or not reference.get("kind"):
+        return ("", "", "")
+    return (str(reference["kind"]), str(reference.get("namespace") or kustomization.namespace), str(reference.get("name") or ""))
+
+
+def _address_of(source: Object) -> str:
+    if source.kind == "Bucket":
+        return f"{source.get('spec', 'endpoint')}/{source.get('spec', 'bucketName')}"
+    return address(str(source.get("spec", "url", default="")))
+
+
+def address(url: str) -> str:
+    """A Git or OCI address without what varies between spellings of the same one: scheme, user, ``.git``, the scp form."""
+    plain = re.sub(r"^[a-z+]+://", "", url.strip().lower())
+    plain = plain.rpartition("@")[2] if "@" in plain.partition("/")[0] else plain
+    if ":" in plain.partition("/")[0] and not re.match(r"^[^/:]+:\d+(/|$)", plain):
+        plain = plain.replace(":", "/", 1)
+    return plain.removesuffix("/").removesuffix(".git")

@@ -1,0 +1,1 @@
+"""How results are shown: terminal block, pytest cases, JUnit properties, the catalogue of rules."""

@@ -1,0 +1,31 @@
+"""Every rule of the project, by family. A rule is data plus one function; see :mod:`harness.rules.base`."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+
+from harness.rules.base import Rule
+
+_NOT_FAMILIES = frozenset({"base", "context", "engine"})
+
+
+@cache
+def all_rules() -> tuple[Rule, ...]:
+    """Every rule, sorted by id. Raises ValueError when an id or a problem code is taken twice."""
+    rules: list[Rule] = []
+    for module in pkgutil.iter_modules(__path__):
+        if module.name not in _NOT_FAMILIES and not module.name.startswith("_"):
+            rules += importlib.import_module(f"{__name__}.{module.name}").RULES
+    rules.sort(key=lambda rule: rule.id)
+    for name, taken in (("rule", [rule.id for rule in rules]), ("problem code", [code for rule in rules for code in rule.claims])):
+        twice = sorted({item for item in taken if taken.count(item) > 1})
+        if twice:
+            raise ValueError(f"{name} {', '.join(twice)} is defined twice")
+    return tuple(rules)
+
+
+def rule_of(id: str) -> Rule | None:
+    """The rule with an id, or None."""
+    return next((rule for rule in all_rules() if rule.id == id), None)

@@ -1,0 +1,112 @@
+"""Runs rules over subjects in one pass and turns what they say into cases."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from harness.model import Finding, Location, NotEvaluated, Problem
+from harness.rules.base import Clusters, Files, Objects, Rule, Violation, WholeRepository
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from harness.flux.world import World
+    from harness.rules.context import Context
+
+#: The subject of rules over the repository as a whole.
+REPOSITORY = "repository"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One rule held against one subject. No findings: it holds. ``location`` is that of the first finding, else of the subject where it is known."""
+
+    rule: Rule
+    subject: str
+    location: Location
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """``FLX104-production/Kustomization/flux-system/cert-manager``: what is pasted into ``-k``."""
+        return f"{self.rule.id}-{self.subject}"
+
+
+def evaluate_world(world: World, rules: Iterable[Rule]) -> list[Case]:
+    """Every case of one cluster: the rules over objects and over clusters.
+
+    Problems that a rule claims and that concern something that is no object of the world (because it could not even be
+    built) become cases of that rule too, so that none is lost.
+    """
+    cases: list[Case] = []
+    for rule in rules:
+        if isinstance(rule.scope, Objects):
+            subjects = world.of(*rule.scope.kinds) if rule.scope.kinds else world.objects
+            where = rule.scope.where
+            for item in subjects:
+                if where is None or where(item):
+                    cases.append(_case(rule, str(item.id), None, rule.check(item, world)))
+        elif isinstance(rule.scope, Clusters):
+            cases.append(_case(rule, world.cluster.name, Location(world.cluster.path), rule.check(world)))
+    return _unique([*cases, *_orphans(world.problems, rules, cases)])
+
+
+def evaluate_repository(context: Context, rules: Iterable[Rule], files: Sequence[str]) -> list[Case]:
+    """Every case of the repository itself: the rules over files and over the whole. Call it after every world was added to the context."""
+    cases: list[Case] = []
+    for rule in rules:
+        if isinstance(rule.scope, Files):
+            for path in files:
+                if rule.scope.where is None or rule.scope.where(path):
+                    cases.append(_case(rule, path, Location(path), rule.check(path, context)))
+        elif isinstance(rule.scope, WholeRepository):
+            cases.append(_case(rule, REPOSITORY, Location("."), rule.check(context)))
+    return _unique([*cases, *_orphans(context.problems, rules, cases)])
+
+
+def unmatched(rules: Iterable[Rule], cases: Iterable[Case]) -> list[NotEvaluated]:
+    """The rules that met no subject at all, each with what it looked for."""
+    met = {case.rule.id for case in cases}
+    return [NotEvaluated(rule.id, rule.title, f"nothing here is {_sought(rule)}") for rule in rules if rule.id not in met]
+
+
+def _sought(rule: Rule) -> str:
+    scope = rule.scope
+    if isinstance(scope, Objects):
+        narrowed = " that the rule speaks of" if scope.where else ""
+        return f"a {' or '.join(scope.kinds) or 'object'}{narrowed}"
+    return {Files: "a file that the rule speaks of", Clusters: "a cluster", WholeRepository: "this project"}[type(scope)]
+
+
+def _case(rule: Rule, subject: str, location: Location | None, violations: Iterable[Violation]) -> Case:
+    findings = tuple(
+        Finding(rule.id, subject, item.location, item.found, item.expect, rule.why, item.fix or rule.fix, rule.severity) for item in violations
+    )
+    where = findings[0].location if findings else location
+    return Case(rule, subject, where or Location(""), findings)
+
+
+def _orphans(problems: Iterable[Problem], rules: Iterable[Rule], cases: Sequence[Case]) -> Iterator[Case]:
+    """Claimed problems whose subject met no case of the claiming rule, or whose case did not report them."""
+    claimed = {code: rule for rule in rules for code in rule.claims}
+    reported = {(case.rule.id, case.subject) for case in cases if case.findings}
+    lost: dict[tuple[str, str], list[Problem]] = defaultdict(list)
+    for problem in problems:
+        rule = claimed.get(problem.code)
+        if rule is not None and (rule.id, problem.subject) not in reported:
+            lost[rule.id, problem.subject].append(problem)
+    by_id = {rule.id: rule for rule in rules}
+    for (rule_id, subject), found in sorted(lost.items()):
+        rule = by_id[rule_id]
+        yield _case(rule, subject, found[0].location, (Violation(item.message, rule.title, item.location) for item in found))
+
+
+def _unique(cases: list[Case]) -> list[Case]:
+    """Merge cases with the same id (two objects whose printed ids are equal differ in their group only)."""
+    merged: dict[str, Case] = {}
+    for case in cases:
+        known = merged.get(case.id)
+        merged[case.id] = case if known is None else replace(known, findings=known.findings + case.findings)
+    return list(merged.values())

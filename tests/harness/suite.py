@@ -1,0 +1,66 @@
+"""The main job: build every cluster, hold every rule against it, and say what was not looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from harness.compliance.waivers import Waivers, load_waivers
+from harness.flux.ignore import SourceView
+from harness.model import Finding, NotEvaluated
+from harness.rules import all_rules
+from harness.rules.context import Context
+from harness.rules.engine import Case, evaluate_repository, evaluate_world, unmatched
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.flux.workspace import Workspace
+
+#: The waivers of a repository that has any.
+WAIVERS = "tests/intent/waivers.yaml"
+#: What tells this project from any other repository.
+_OWN = "tests/harness/suite.py"
+
+
+@dataclass
+class Verdict:
+    """What came out. ``waived`` maps a finding to the reason it was waived for."""
+
+    cases: list[Case] = field(default_factory=list)
+    waived: dict[Finding, str] = field(default_factory=dict)
+    ledger: list[NotEvaluated] = field(default_factory=list)
+    objects: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Every finding that no waiver covers, in the order of the cases."""
+        return [finding for case in self.cases for finding in case.findings if finding not in self.waived]
+
+
+def prove(workspace: Workspace, *, progress: Callable[[str], None] = lambda _message: None) -> Verdict:
+    """Hold every rule against the repository. ``progress`` is told which cluster is being built."""
+    own = workspace.repository.exists(_OWN)
+    rules = [rule for rule in all_rules() if own or not rule.own_only]
+    verdict = Verdict()
+    context = Context(workspace.repository, workspace.today, own)
+    for root in workspace.selected:
+        progress(f"building {root.name} ({root.path or '.'})")
+        world = workspace.world(root)
+        progress(f"checking {root.name}: {len(world.objects)} objects")
+        with workspace.phase("rules"):
+            verdict.cases += evaluate_world(world, rules)
+        verdict.ledger += world.not_evaluated
+        verdict.objects[root.name] = len(world.objects)
+        context.add(world)
+    with workspace.phase("rules"):
+        context.problems += workspace.repository.problems
+        verdict.cases += evaluate_repository(context, rules, SourceView(workspace.repository).manifests())
+    verdict.ledger += unmatched(rules, verdict.cases)
+    _waive(workspace, verdict)
+    return verdict
+
+
+def _waive(workspace: Workspace, verdict: Verdict) -> None:
+    waivers: Waivers = load_waivers(workspace.repository, WAIVERS, today=workspace.today)
+    verdict.waived = waivers.apply(verdict.cases)

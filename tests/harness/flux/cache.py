@@ -31,8 +31,8 @@ _STAMP: Final = ".pruned"
 
 def default_root() -> Path:
     """``$XDG_CACHE_HOME/plimsoll``, else ``~/.cache/plimsoll`` (XDG base directory specification 0.8)."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "plimsoll"
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (base if base.is_absolute() else Path.home() / ".cache") / "plimsoll"
 
 
 def digest(*parts: Any) -> str:
@@ -114,7 +114,7 @@ class Cache:
             with os.fdopen(handle, "wb") as file:
                 file.write(_header(data) + b"\n")
                 file.write(data)
-            os.replace(temporary, path)
+            Path(temporary).replace(path)
         except OSError:
             _remove(Path(temporary))
             self._writable = False

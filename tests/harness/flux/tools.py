@@ -23,13 +23,15 @@ import tarfile
 import tempfile
 import threading
 import zipfile
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from harness.flux.cache import Cache, digest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 Version = tuple[int, int, int]
 
@@ -286,7 +288,7 @@ def _unpack_helm(archive: Path, target: Path, expected: str) -> None:
         handle, temporary = tempfile.mkstemp(prefix=".write-", dir=target.parent)
         with os.fdopen(handle, "wb") as file:
             file.write(program)
-        os.chmod(temporary, 0o755)
-        os.replace(temporary, target)
+        Path(temporary).chmod(0o700)
+        Path(temporary).replace(target)
     except OSError as error:
         raise ToolError(f"helm cannot be written to {target.parent} ({error.strerror or error}): make room, or install Helm 4") from error

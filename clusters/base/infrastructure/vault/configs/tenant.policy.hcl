@@ -1,0 +1,13 @@
+# What a tenant's own service account may do; TENANT is replaced by its name.
+path "kv/data/tenants/TENANT/*" {
+  capabilities = ["read"]
+}
+path "kv/metadata/tenants/TENANT/*" {
+  capabilities = ["read", "list"]
+}
+path "kubernetes-creds/creds/TENANT-reader" {
+  capabilities = ["create", "update"]
+}
+path "pki/issue/TENANT" {
+  capabilities = ["create", "update"]
+}

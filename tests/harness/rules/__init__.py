@@ -17,7 +17,7 @@ def all_rules() -> tuple[Rule, ...]:
     rules: list[Rule] = []
     for module in pkgutil.iter_modules(__path__):
         if module.name not in _NOT_FAMILIES and not module.name.startswith("_"):
-            rules += importlib.import_module(f"{__name__}.{module.name}").RULES
+            rules += getattr(importlib.import_module(f"{__name__}.{module.name}"), "RULES", ())
     rules.sort(key=lambda rule: rule.id)
     for name, taken in (("rule", [rule.id for rule in rules]), ("problem code", [code for rule in rules for code in rule.claims])):
         twice = sorted({item for item in taken if taken.count(item) > 1})

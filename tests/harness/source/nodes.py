@@ -151,14 +151,15 @@ class Builder:
     def _mapping(self, node: MappingNode, depth: int) -> dict[str, Any]:
         result: dict[str, Any] = {}
         merged: list[Node] = []
+        firsts: dict[str, Node] = {}
         for key_node, value_node in node.value:
             if key_node.tag == PLAIN and key_node.value == "<<":
                 merged.append(value_node)
                 continue
             key = self._key(key_node)
             if key in result:
-                first = next(k for k, _ in node.value if isinstance(k, ScalarNode) and self._key(k, quiet=True) == key)
-                self._fault("yaml-duplicate-key", key_node, f"duplicate key {key!r}, first at line {{first}}", first)
+                firsts = firsts or self._first_keys(node)
+                self._fault("yaml-duplicate-key", key_node, f"duplicate key {key!r}, first at line {{first}}", firsts[key])
             result[key] = self._value(value_node, depth)
         for value_node in merged:
             for source in value_node.value if isinstance(value_node, SequenceNode) else [value_node]:
@@ -167,6 +168,13 @@ class Builder:
                 for key, value in self._mapping(source, depth).items():
                     result.setdefault(key, value)
         return result
+
+    def _first_keys(self, node: MappingNode) -> dict[str, Node]:
+        firsts: dict[str, Node] = {}
+        for key_node, _ in node.value:
+            if isinstance(key_node, ScalarNode) and not (key_node.tag == PLAIN and key_node.value == "<<"):
+                firsts.setdefault(self._key(key_node, quiet=True), key_node)
+        return firsts
 
     def _key(self, node: Node, *, quiet: bool = False) -> str:
         if not isinstance(node, ScalarNode):

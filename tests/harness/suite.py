@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.compliance.waivers import Waivers, load_waivers
-from harness.flux.ignore import SourceView
+from harness.flux.discovery import manifests
 from harness.model import Finding, NotEvaluated
 from harness.rules import all_rules
 from harness.rules.context import Context
@@ -55,7 +55,7 @@ def prove(workspace: Workspace, *, progress: Callable[[str], None] = lambda _mes
         context.add(world)
     with workspace.phase("rules"):
         context.problems += workspace.repository.problems
-        verdict.cases += evaluate_repository(context, rules, SourceView(workspace.repository).manifests())
+        verdict.cases += evaluate_repository(context, rules, manifests(workspace.repository))
     verdict.ledger += unmatched(rules, verdict.cases)
     _waive(workspace, verdict)
     return verdict

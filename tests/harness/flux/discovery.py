@@ -17,10 +17,11 @@ import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.flux.ignore import SourceView
 from harness.flux.kinds import FLUX_INSTANCE, HELM_RELEASE, KUSTOMIZATION
+from harness.flux.sourceignore import SourceIgnore
 from harness.model import Object, ObjectId, Origin, group_of
 from harness.source.reach import closure
+from harness.source.repository import YAML_SUFFIXES, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,7 +62,7 @@ class _Candidate:
 
 def discover(repository: Repository) -> tuple[ClusterRoot, ...]:
     """The clusters of a repository, sorted by name. Empty when nothing in it is for Flux."""
-    documents = [document for path in SourceView(repository).manifests() if _mentions_flux(repository, path) for document in repository.documents(path)]
+    documents = [document for path in manifests(repository) if _mentions_flux(repository, path) for document in repository.documents(path)]
     candidates = [_candidate(repository, document) for document in documents if _is(document, KUSTOMIZATION)]
     found = _outermost([_Found(item.path, item.document, "sync Kustomization") for item in candidates if item.builds_itself], candidates)
     taken = {item.path for item in found}
@@ -69,6 +70,12 @@ def discover(repository: Repository) -> tuple[ClusterRoot, ...]:
     if not found:
         found = _folders(candidates)
     return _named(repository, found)
+
+
+def manifests(repository: Repository) -> tuple[str, ...]:
+    """Every YAML file that enters the artifact Flux builds from, sorted."""
+    ignore = SourceIgnore(repository)
+    return tuple(path for path in repository.files() if path.endswith(YAML_SUFFIXES) and ignore.admits(path))
 
 
 def normalise(path: str | None) -> str:
@@ -93,7 +100,10 @@ class _Found:
 
 
 def _mentions_flux(repository: Repository, path: str) -> bool:
-    content = repository.read(path)
+    try:
+        content = repository.read(path)
+    except UnreadableError:
+        return False
     return any(marker in content for marker in _MARKERS)
 
 

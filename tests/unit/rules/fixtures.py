@@ -22,7 +22,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.flux.ignore import SourceView
+from harness.flux.discovery import manifests
 from harness.flux.workspace import Options, Workspace
 from harness.flux.world import World
 from harness.rules.context import Context
@@ -107,11 +107,11 @@ def findings(fixture: Fixture, rule: Rule, folder: Path) -> list[Finding]:
     for world in _worlds(fixture, workspace):
         context.add(world)
         found += [finding for case in evaluate_world(world, [rule]) for finding in case.findings]
-    manifests = SourceView(workspace.repository).manifests()
-    for path in manifests:
+    files = manifests(workspace.repository)
+    for path in files:
         workspace.repository.documents(path)
     context.problems += workspace.repository.problems
-    found += [finding for case in evaluate_repository(context, [rule], manifests) for finding in case.findings]
+    found += [finding for case in evaluate_repository(context, [rule], files) for finding in case.findings]
     return found
 
 
@@ -122,7 +122,7 @@ def _worlds(fixture: Fixture, workspace: Workspace) -> Iterator[World]:
         return
     documents = [
         document
-        for path in SourceView(workspace.repository).manifests()
+        for path in manifests(workspace.repository)
         for document in workspace.repository.documents(path)
         if isinstance(document.body, dict) and {"apiVersion", "kind", "metadata"} <= document.body.keys()
     ]

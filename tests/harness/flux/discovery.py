@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from harness.flux.kinds import FLUX_INSTANCE, HELM_RELEASE, KUSTOMIZATION
 from harness.flux.sourceignore import SourceIgnore
 from harness.model import Object, ObjectId, Origin, group_of
-from harness.source.reach import closure
+from harness.source.reach import closure, kustomization_files
 from harness.source.repository import YAML_SUFFIXES, UnreadableError
 
 if TYPE_CHECKING:
@@ -129,6 +129,8 @@ def built_files(repository: Repository, path: str) -> frozenset[str]:
     """The files that a Kustomization of this path builds from: what its kustomization.yaml reaches, or every manifest below it when there is none."""
     if not repository.is_dir(path):
         return frozenset()
+    if not kustomization_files(repository, path):
+        return frozenset(name for name in repository.files(path) if name.endswith(YAML_SUFFIXES))
     return closure(repository, path).files
 
 

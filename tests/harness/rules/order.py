@@ -1,0 +1,166 @@
+"""The bootstrap-from-empty proof: what an object needs is there before the object is, by a chain of ``dependsOn`` and ``wait`` (FLX3xx).
+
+Definitions and namespaces before their objects: FLX106, FLX121 to FLX126. Flux retries, so a missing edge often heals itself; then it is a warning. Where the apply of a whole Kustomization fails, or two
+things wait for each other, it is an error.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
+
+from harness.model import GroupKind, Severity
+from harness.rules.base import Objects, Registry, Violation, violation
+from harness.rules.hlm_common import text
+from harness.rules.order_makers import may_be_elsewhere
+from harness.rules.order_needs import NEEDY, POD_TEMPLATES, Topic, needs
+from harness.rules.order_proof import missing_edge, producers, unproven, waits_for_consumer
+from harness.rules.order_runtime import may_make
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.flux.world import World
+    from harness.model import Object
+
+FLX: Final = Registry()
+
+CRD: Final = "CustomResourceDefinition.apiextensions.k8s.io"
+_KUSTOMIZATIONS: Final = "fluxcd/kustomize-controller docs/spec/v1/kustomizations.md"
+_APPLIERS: Final = ("Kustomization.kustomize.toolkit.fluxcd.io", "HelmRelease.helm.toolkit.fluxcd.io")
+_NEEDY: Final = Objects(NEEDY, where=lambda item: not item.origin.synthesised)
+
+_crds: Final[WeakKeyDictionary[World, dict[GroupKind, list[Object]]]] = WeakKeyDictionary()
+
+
+def definitions(world: World) -> dict[GroupKind, list[Object]]:
+    """The CRDs of a cluster by the kind they define."""
+    known = _crds.get(world)
+    if known is None:
+        known = _crds[world] = {}
+        for crd in world.of(CRD):
+            known.setdefault(GroupKind(text(crd.spec.get("group")), text(crd.get("spec", "names", "kind"))), []).append(crd)
+    return known
+
+
+def _ordered(item: Object, world: World, topic: Topic, *, must_exist: bool) -> Iterator[Violation]:
+    """One violation for every need of a topic that nobody satisfies, or that is not proven to be satisfied in time."""
+    seen: set[tuple[str, str, str]] = set()
+    for need in needs(item):
+        key = (need.kind, need.namespace, need.name)
+        if need.topic is not topic or key in seen:
+            continue
+        seen.add(key)
+        candidates = producers(world, need)
+        if not candidates:
+            if must_exist and not may_be_elsewhere(world, need.namespace or item.namespace) and not may_make(world, item, need):
+                yield violation(item, *need.pointer, found=f"{need} ({need.role}) is made by nothing in this cluster", expect=f"something that makes {need}")
+            continue
+        late = unproven(world, candidates, item)
+        if late is not None:
+            producer, reason = late
+            yield violation(
+                item,
+                *need.pointer,
+                found=f"{need} ({need.role}) is made by {producer.kind} {producer.name} of {producer.applier}: {reason}",
+                expect=missing_edge(producer, item),
+            )
+
+
+@FLX.rule(
+    "FLX302",
+    title="the Secrets and ConfigMaps of a pod are made before the pod",
+    why="a pod whose Secret or ConfigMap is missing stays in ContainerCreating; its release runs into its timeout and is rolled back or uninstalled",
+    fix="let the pod's Kustomization depend on the one that makes the Secret or ConfigMap, or set optional: true where the pod can do without",
+    scope=Objects(tuple(POD_TEMPLATES), where=lambda item: not item.origin.synthesised),
+    severity=Severity.WARNING,
+    controls=("NIST-CP-10",),
+)
+def data_first(item: Object, world: World) -> Iterator[Violation]:
+    yield from _ordered(item, world, Topic.DATA, must_exist=True)
+
+
+@FLX.rule(
+    "FLX303",
+    title="a service account exists before what runs or reconciles as it",
+    why="no pod of a workload is created while its account is missing, and Flux is refused everything it does as an account that does not exist",
+    fix="put the ServiceAccount into the same Kustomization or release, or correct the name",
+    scope=Objects((*POD_TEMPLATES, *_APPLIERS), where=lambda item: not item.origin.synthesised),
+    controls=("NIST-AC-6", "NIST-CP-10"),
+)
+def account_first(item: Object, world: World) -> Iterator[Violation]:
+    # HLM204 and FLX109 say when the account of a release or Kustomization is missing; here only its order counts.
+    yield from _ordered(item, world, Topic.ACCOUNT, must_exist=str(item.group_kind) not in _APPLIERS)
+
+
+@FLX.rule(
+    "FLX304",
+    title="a source is applied by what applies its user, or before it",
+    why=f"a Kustomization or release whose source comes from something it does not wait for fails until that arrives ({_KUSTOMIZATIONS}, Source reference)",
+    fix="put the source next to its user, or let the user's Kustomization depend on the one that has the source",
+    scope=Objects((*_APPLIERS, "HelmChart.source.toolkit.fluxcd.io")),
+    severity=Severity.WARNING,
+)
+def source_first(item: Object, world: World) -> Iterator[Violation]:
+    yield from _ordered(item, world, Topic.SOURCE, must_exist=False)
+
+
+@FLX.rule(
+    "FLX305",
+    title="the priority class and runtime class of a pod exist before the pod",
+    why="admission refuses a pod whose PriorityClass or RuntimeClass does not exist: the workload gets no pods at all",
+    fix="add the class in a Kustomization the workload's one depends on, or use system-cluster-critical or none",
+    scope=Objects(tuple(POD_TEMPLATES)),
+)
+def pod_classes_first(item: Object, world: World) -> Iterator[Violation]:
+    yield from _ordered(item, world, Topic.POD_CLASS, must_exist=True)
+
+
+@FLX.rule(
+    "FLX306",
+    title="storage, ingress and gateway classes and issuers are applied before what names them",
+    why="a claim, Ingress or Certificate without its class or issuer stays pending, and with it everything that waits for it",
+    fix="let the user's Kustomization depend on the one that has the class or issuer",
+    scope=Objects(("PersistentVolumeClaim", "StatefulSet.apps", "Ingress.networking.k8s.io", "Gateway.gateway.networking.k8s.io", "Certificate.cert-manager.io")),
+    severity=Severity.WARNING,
+)
+def classes_first(item: Object, world: World) -> Iterator[Violation]:
+    # Storage, ingress and gateway classes often come with the cluster itself; an issuer never does.
+    yield from _ordered(item, world, Topic.CLASS, must_exist=str(item.group_kind) == "Certificate.cert-manager.io")
+
+
+@FLX.rule(
+    "FLX307",
+    title="what Flux reads (variables, values, keys, credentials) is made before what reads it",
+    why="a Kustomization, release or source whose ConfigMap or Secret is not there yet fails and waits for its next interval, on every new cluster",
+    fix="let the reader's Kustomization depend on the one that makes the ConfigMap or Secret",
+    scope=Objects((*_APPLIERS, *(f"{kind}.source.toolkit.fluxcd.io" for kind in ("OCIRepository", "GitRepository", "HelmRepository", "Bucket")))),
+    severity=Severity.WARNING,
+)
+def flux_inputs_first(item: Object, world: World) -> Iterator[Violation]:
+    yield from _ordered(item, world, Topic.FLUX_INPUT, must_exist=False)
+
+
+@FLX.rule(
+    "FLX308",
+    title="nothing waits for something that waits for it",
+    why="when the Kustomization that makes an object depends on one whose readiness needs that object, neither ever becomes ready: a cluster from empty stops there",
+    fix="move the object into the Kustomization of its consumer, delete the dependsOn, or set wait: false and list healthChecks without the consumer",
+    scope=_NEEDY,
+    controls=("NIST-CP-10",),
+)
+def no_deadlock(item: Object, world: World) -> Iterator[Violation]:
+    for need in needs(item):
+        candidates = producers(world, need)
+        circles = [waits_for_consumer(world, producer, item) for producer in candidates]
+        if circles and all(circles):
+            producer = candidates[0]
+            yield violation(
+                item,
+                *need.pointer,
+                found=f"{need} is made in {producer.applier}, which waits for {circles[0]}, which waits for {item.kind} {item.name}",
+                expect=f"{need} without a dependency on its consumer",
+            )
+
+
+RULES: Final = tuple(FLX.rules)

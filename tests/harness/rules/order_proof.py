@@ -1,0 +1,82 @@
+"""How a rule asks whether one object is there before another, and how it says which ``dependsOn`` is missing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from harness.rules.order_makers import makers
+from harness.rules.order_needs import Need, Topic
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.flux.world import World
+    from harness.model import Link, Object
+
+#: Kinds that are themselves what a need names: they exist as soon as they are applied.
+_PLAIN: Final = frozenset({"Secret", "ConfigMap"})
+
+
+def producers(world: World, need: Need) -> tuple[Object, ...]:
+    """The objects that satisfy a need once they are there."""
+    if need.kind in _PLAIN:
+        return tuple(made.maker for made in makers(world).of(need.kind, need.namespace, need.name))
+    found = world.find(need.kind, need.namespace, need.name)
+    return (found,) if found is not None else ()
+
+
+def unproven(world: World, candidates: Sequence[Object], consumer: Object) -> tuple[Object, str] | None:
+    """None when one of the candidates is proven to be there before the consumer; otherwise the first one and why it is not.
+
+    What the same Kustomization or release applies counts as there: both arrive in one go, and the consumer needs no retry of
+    the applier. So does what the Kustomization above applies in the go that leads to the consumer.
+    """
+    first: tuple[Object, str] | None = None
+    for producer in candidates:
+        if producer.applier is None or producer.applier == consumer.applier or producer.applier in consumer.origin.chain:
+            return None
+        proof = world.order.available_before(producer, consumer)
+        if proof.holds:
+            return None
+        first = first or (producer, proof.reason)
+    return first
+
+
+def missing_edge(producer: Object, consumer: Object) -> str:
+    """The ``dependsOn`` that would prove it: the first appliers in which the two chains differ."""
+    left, right = steps_apart(producer, consumer)
+    if left is None or right is None:
+        return "both in one Kustomization cannot be ordered: move one into a Kustomization of its own"
+    if left.kind == right.kind:
+        return f"{right} dependsOn {left.namespace + '/' if left.namespace != right.namespace else ''}{left.name}, and {left} with wait: true"
+    return f"what applies {right} dependsOn what applies {left}: a {right.kind} cannot depend on a {left.kind}"
+
+
+def steps_apart(producer: Object, consumer: Object) -> tuple[Link | None, Link | None]:
+    """The first links in which two chains differ; None where a chain ends before that."""
+    one, other = producer.origin.chain, consumer.origin.chain
+    common = 0
+    while common < min(len(one), len(other)) and one[common] == other[common]:
+        common += 1
+    return (one[common] if common < len(one) else None), (other[common] if common < len(other) else None)
+
+
+def waits_for_consumer(world: World, producer: Object, consumer: Object) -> Link | None:
+    """The applier that both must be ready before the producer is applied and is ready only once the consumer is; None without a deadlock."""
+    if producer.applier is None or producer.applier in consumer.origin.chain:
+        return None
+    waited = world.order.waits_for(producer.applier)
+    item: Object | None = consumer
+    while item is not None and item.applier is not None:
+        link = item.applier
+        if not world.order.proves_ready(link, item):
+            return None
+        if link in waited:
+            return link
+        item = world.order.nodes.get(link)
+        if item is not None and item.applier == link:
+            return None
+    return None
+
+
+__all__ = ["Need", "Topic", "missing_edge", "producers", "steps_apart", "unproven", "waits_for_consumer"]

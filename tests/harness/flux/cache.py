@@ -15,7 +15,7 @@ import tempfile
 import time
 import zlib
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 #: Bytes kept after pruning.
 DEFAULT_SIZE: Final = 512 * 1024 * 1024
@@ -57,15 +57,15 @@ def digest(*parts: Any) -> str:
 
 
 class Cache:
-    """Files ``<root>/<kind>/<first two digits>/<key>``, each with a checksum. ``root=None`` keeps nothing.
+    """Files ``<root>/<kind>/<first two digits>/<key>``, each with a checksum. ``Cache(None)`` keeps nothing, ``Cache()`` is the user's.
 
     Safe to share between threads, processes and machines (over a network file system with atomic rename): an entry
     appears whole or not at all, and two writers of one key write the same bytes.
     """
 
-    def __init__(self, root: Path | None) -> None:
-        self.root = root
-        self._writable = root is not None
+    def __init__(self, root: Path | Literal["user"] | None = "user") -> None:
+        self.root: Path | None = default_root() if root == "user" else root
+        self._writable = self.root is not None
         self._pruned = False
 
     def __repr__(self) -> str:

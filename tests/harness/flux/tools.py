@@ -22,6 +22,7 @@ import sysconfig
 import tarfile
 import tempfile
 import threading
+import weakref
 import zipfile
 from dataclasses import dataclass
 from functools import cached_property
@@ -77,7 +78,7 @@ class Tools:
         self._cache = cache
         self._path = path
         self._lock = threading.RLock()
-        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._scratch: Path | None = None
 
     @cached_property
     def _kubectl(self) -> tuple[Path, str]:
@@ -180,8 +181,15 @@ class Tools:
                 if os.access(folder, os.W_OK | os.X_OK):
                     return folder
         if self._scratch is None:
-            self._scratch = tempfile.TemporaryDirectory(prefix="plimsoll-bin-")
-        return Path(self._scratch.name)
+            self._scratch = scratch_folder(self, "bin")
+        return self._scratch
+
+
+def scratch_folder(owner: object, purpose: str) -> Path:
+    """A new temporary folder that is removed together with its owner, at the latest when the process ends."""
+    folder = Path(tempfile.mkdtemp(prefix=f"plimsoll-{purpose}-"))
+    weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def run(

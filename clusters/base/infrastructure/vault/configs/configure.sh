@@ -32,7 +32,7 @@ has audit stdout || vault audit enable -path=stdout file file_path=stdout
 
 log "auth method kubernetes"
 has auth kubernetes || vault auth enable kubernetes
-vault write auth/kubernetes/config kubernetes_host=https://kubernetes.default.svc disable_iss_validation=true
+vault write auth/kubernetes/config kubernetes_host=https://kubernetes.default.svc
 vault auth tune -default-lease-ttl=1h -max-lease-ttl=24h kubernetes/
 
 # role NAME, service account, namespace, audience, policy, ttl
@@ -56,7 +56,7 @@ vault write kv/config max_versions=10 cas_required=false delete_version_after=0s
 log "Kubernetes secrets engine at kubernetes-creds"
 has secrets kubernetes-creds || vault secrets enable -path=kubernetes-creds -default-lease-ttl=1h -max-lease-ttl=2h kubernetes
 # Vault's own service account; a Role in each tenant's namespace lets it mint tokens for one account there.
-vault write -f kubernetes-creds/config kubernetes_host=https://kubernetes.default.svc
+vault write kubernetes-creds/config kubernetes_host=https://kubernetes.default.svc
 
 log "PKI at pki"
 has secrets pki || vault secrets enable -path=pki -default-lease-ttl=72h -max-lease-ttl=87600h pki

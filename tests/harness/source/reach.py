@@ -10,14 +10,16 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from harness.model import Location, Pointer
-from harness.source.paths import join
-from harness.source.yaml import Document, parse
+from harness.model import Location, fixed
+from harness.source.paths import join, relative
+from harness.source.yaml import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
+    from harness.model import Locator, Pointer
     from harness.source.repository import Repository
+    from harness.source.yaml import Document
 
 #: Names kustomize recognises, in the order kustomize-controller looks for them.
 KUSTOMIZATION_NAMES: Final = ("kustomization.yaml", "kustomization.yml", "Kustomization")
@@ -71,13 +73,16 @@ def kustomization_document(repository: Repository, path: str) -> Document | None
     return documents[0] if documents else None
 
 
-def closure(repository: Repository, directory: str, body: Mapping[str, Any] | None = None) -> Closure:
-    """What a build of a directory reaches. ``body`` stands in for the directory's own kustomization when it is given.
+def closure(repository: Repository, directory: str, body: Mapping[str, Any] | None = None, locate: Locator | None = None) -> Closure:
+    """What a build of a directory reaches. ``body`` stands in for the directory's own kustomization when it is given, and ``locate``
+    gives its lines.
 
-    A directory without a kustomization reaches nothing by itself: see :func:`harness.flux.generator.generate`.
+    A directory without a kustomization reaches what :func:`scan` finds, as Flux makes a kustomization of it.
     """
     walk = _Walk(repository)
-    walk.directory(directory, (), body)
+    if body is None and not kustomization_files(repository, directory):
+        body = {"resources": list(scan(repository, directory))}
+    walk.directory(directory, (), body, locate)
     return Closure(
         files=frozenset(walk.files),
         remote=_sorted(walk.remote),
@@ -86,6 +91,38 @@ def closure(repository: Repository, directory: str, body: Mapping[str, Any] | No
         cycles=_sorted(walk.cycles),
         charts=_sorted(walk.charts),
     )
+
+
+def scan(repository: Repository, directory: str, admits: Callable[[str], bool] = lambda _path: True) -> tuple[str, ...]:
+    """The resources of the kustomization that Flux makes for a directory without one: every YAML file below it, in the order of a walk.
+
+    A sub-directory that has a kustomization becomes a resource and is not descended into; the directory's own files come in between,
+    sorted by name.
+    """
+    result: list[str] = []
+    skipped: str | None = None
+    for path in sorted((p for p in repository.files(directory) if admits(p)), key=lambda p: p.split("/")):
+        if skipped is not None and path.startswith(skipped):
+            continue
+        below = relative(path, directory)
+        owner = _kustomized(repository, directory, below, admits)
+        if owner is not None:
+            result.append(f"./{owner}")
+            skipped = f"{directory}/{owner}/" if directory else f"{owner}/"
+        elif below.endswith((".yaml", ".yml")):
+            result.append(f"./{below}")
+    return tuple(result)
+
+
+def _kustomized(repository: Repository, directory: str, below: str, admits: Callable[[str], bool]) -> str | None:
+    """The outermost sub-directory above a file that has a kustomization."""
+    parts = below.split("/")[:-1]
+    for length in range(1, len(parts) + 1):
+        candidate = "/".join(parts[:length])
+        full = f"{directory}/{candidate}" if directory else candidate
+        if any(admits(path) for path in kustomization_files(repository, full)):
+            return candidate
+    return None
 
 
 def _sorted(references: set[Reference]) -> tuple[Reference, ...]:
@@ -119,7 +156,7 @@ class _Walk:
     charts: set[Reference] = field(default_factory=set)
     _done: set[str] = field(default_factory=set)
 
-    def directory(self, directory: str, chain: tuple[str, ...], body: Mapping[str, Any] | None = None) -> None:
+    def directory(self, directory: str, chain: tuple[str, ...], body: Mapping[str, Any] | None = None, locate: Locator | None = None) -> None:
         if directory in self._done or len(chain) > _MAX_CHAIN:
             return
         self._done.add(directory)
@@ -131,7 +168,7 @@ class _Walk:
                 return
             body = document.body
         path = found[0] if found else (f"{directory}/kustomization.yaml" if directory else "kustomization.yaml")
-        visit = _Visit(self, directory, (*chain, directory), document, path)
+        visit = _Visit(self, directory, (*chain, directory), locate or (document.locate if document is not None else fixed(Location(path))), path)
         visit.kustomization(body)
 
 
@@ -142,7 +179,7 @@ class _Visit:
     walk: _Walk
     base: str
     chain: tuple[str, ...]
-    document: Document | None
+    locate: Locator
     path: str
 
     def kustomization(self, body: Mapping[str, Any]) -> None:
@@ -176,7 +213,7 @@ class _Visit:
                 self.walk.charts.add(Reference(self._at((name, index)), str(item.get("name") or item.get("chartName") or name)))
 
     def _at(self, pointer: Pointer) -> Location:
-        return self.document.locate(pointer) if self.document is not None else Location(self.path)
+        return self.locate(pointer)
 
     def _sources(self, item: Mapping[str, Any], at: Pointer) -> None:
         """The files of a ConfigMap or Secret generator."""

@@ -47,11 +47,31 @@ def _told_by_the_file(_context: Context) -> Iterator[Violation]:
 
 
 for _id, _title, _why, _fix in (
-    ("REP201", "every waiver is well formed", "an entry without owner, reason or end is nobody's decision", "give rule, object, owner, reason (20 characters or more) and expires (YYYY-MM-DD)"),
-    ("REP202", "no waiver is expired or runs for more than 180 days", "an exception without an end is a rule nobody decided on", "mend what it covers, or decide anew and set expires at most 180 days ahead"),
+    (
+        "REP201",
+        "every waiver is well formed",
+        "an entry without owner, reason or end is nobody's decision",
+        "give rule, object, owner, reason (20 characters or more) and expires (YYYY-MM-DD)",
+    ),
+    (
+        "REP202",
+        "no waiver is expired or runs for more than 180 days",
+        "an exception without an end is a rule nobody decided on",
+        "mend what it covers, or decide anew and set expires at most 180 days ahead",
+    ),
     ("REP203", "every waiver is needed", "a waiver that covers nothing today will cover something else tomorrow", "delete the entry"),
-    ("REP204", "no waiver is broader than the finding it is for", "a pattern that fits everything switches the rule off", "name the objects; say clusters: all when every cluster is meant"),
-    ("REP205", "every waiver names a rule that exists and can be waived", "a waiver for a rule that is gone, or for the waivers' own rules, only misleads", "correct the id, or delete the entry"),
+    (
+        "REP204",
+        "no waiver is broader than the finding it is for",
+        "a pattern that fits everything switches the rule off",
+        "name the objects; say clusters: all when every cluster is meant",
+    ),
+    (
+        "REP205",
+        "every waiver names a rule that exists and can be waived",
+        "a waiver for a rule that is gone, or for the waivers' own rules, only misleads",
+        "correct the id, or delete the entry",
+    ),
 ):
     REP.rule(_id, title=_title, why=_why, fix=_fix, scope=WholeRepository(), controls=("NIST-CA-5", "NIST-RA-7"))(_told_by_the_file)
 
@@ -151,9 +171,7 @@ def load_waivers(repository: Repository, path: str, *, today: date) -> Waivers:
     bad = _check_shape(waivers, documents[0].body)
     listed = documents[0].body.get("waivers") if isinstance(documents[0].body, dict) else None
     entries = listed if isinstance(listed, list) else []
-    waivers.entries = tuple(
-        waiver for index, entry in enumerate(entries) if index not in bad and (waiver := _entry(waivers, entry, index, today)) is not None
-    )
+    waivers.entries = tuple(waiver for index, entry in enumerate(entries) if index not in bad and (waiver := _entry(waivers, entry, index, today)) is not None)
     return waivers
 
 

@@ -37,7 +37,7 @@ _RELEASE_DOCS: Final = "fluxcd/helm-controller docs/spec/v2/helmreleases.md"
         "a range or a moving tag lets the registry change the cluster without a commit, an unverified artifact is whatever the registry serves, "
         f"and a source of another namespace is refused under --no-cross-namespace-refs ({_SOURCE_DOCS}, Verification)"
     ),
-    fix="use chartRef to an OCIRepository in the release's namespace with ref.tag or ref.digest exact and spec.verify; where upstream signs nothing, write a waiver",
+    fix="use chartRef to an OCIRepository of the release's namespace with an exact ref.tag or ref.digest and spec.verify; a waiver where upstream signs nothing",
     scope=Objects(RELEASES),
     severity=Severity.WARNING,
     controls=("NIST-CM-5", "NIST-SI-7", "SLSA-VERIFY"),
@@ -71,9 +71,16 @@ def _oci(source: Object) -> Iterator[Violation]:
             yield violation(source, "spec", "ref", "tag", found=f"ref.tag: {tag}", expect="a tag that names one version, such as 1.2.3")
     verify = mapping(source.spec.get("verify"))
     if not verify:
-        yield violation(source, "spec", found=f"OCIRepository {source.namespace}/{source.name} has no spec.verify", expect="spec.verify with the publisher's identity or key")
+        yield violation(
+            source,
+            "spec",
+            found=f"OCIRepository {source.namespace}/{source.name} has no spec.verify",
+            expect="spec.verify with the publisher's identity or key",
+        )
     elif not verify.get("matchOIDCIdentity") and not verify.get("secretRef"):
-        yield violation(source, "spec", "verify", found="verify without matchOIDCIdentity or secretRef", expect="an identity or a key: keyless alone accepts any signer")
+        yield violation(
+            source, "spec", "verify", found="verify without matchOIDCIdentity or secretRef", expect="an identity or a key: keyless alone accepts any signer"
+        )
 
 
 def _chart_of_repository(release: Object, holder: Object, source: ChartSource, world: World) -> Iterator[Violation]:
@@ -107,7 +114,9 @@ def _revision(holder: Object, base: tuple[str, ...], key: tuple[str, str, str], 
         return
     reference = mapping(source.spec.get("ref"))
     if kind == "Bucket" or not (reference.get("commit") or reference.get("tag")):
-        yield violation(holder, *base, "sourceRef", found=f"chart from {kind} {namespace}/{name} at a moving revision", expect="a source with ref.tag or ref.commit")
+        yield violation(
+            holder, *base, "sourceRef", found=f"chart from {kind} {namespace}/{name} at a moving revision", expect="a source with ref.tag or ref.commit"
+        )
     if not source.spec.get("verify"):
         yield violation(source, "spec", found=f"{kind} {namespace}/{name} has no spec.verify", expect="spec.verify with the publisher's keys")
 
@@ -116,8 +125,8 @@ def _revision(holder: Object, base: tuple[str, ...], key: tuple[str, str, str], 
     "HLM102",
     title="install and upgrade state their strategy and their CRD policy, and retryInterval goes with RetryOnFailure only",
     why=(
-        "the default is RemediateOnFailure with no retries (a failed install stays failed), it changes with the gate DefaultToRetryOnFailure, upgrade.crds defaults "
-        f"to Skip while install.crds defaults to Create, and retryInterval with another strategy is refused ({_RELEASE_DOCS}, Install strategy)"
+        "the default is RemediateOnFailure with no retries (a failed install stays failed), it changes with the gate DefaultToRetryOnFailure, upgrade.crds "
+        f"defaults to Skip while install.crds defaults to Create, and retryInterval with another strategy is refused ({_RELEASE_DOCS}, Install strategy)"
     ),
     fix="set spec.install and spec.upgrade: strategy {name: RetryOnFailure, retryInterval: 2m} and crds: Skip, Create or CreateReplace",
     scope=Objects(RELEASES),
@@ -152,7 +161,7 @@ def explicit_strategy(release: Object, world: World) -> Iterator[Violation]:
         "without a mode, drift detection is off and a change made by hand stays until the next upgrade; an ignore without target, or of a whole object, "
         f"switches it off for good ({_RELEASE_DOCS}, Drift detection)"
     ),
-    fix="set spec.driftDetection.mode: enabled (or warn); give each ignore a target with kind and name, paths below a field, and a comment that names who changes the field",
+    fix="set spec.driftDetection.mode: enabled (or warn); give each ignore a target with kind and name, paths of fields, and a comment that names who changes them",
     scope=Objects(RELEASES),
     severity=Severity.WARNING,
     controls=("NIST-CM-3", "NIST-CM-6"),
@@ -161,7 +170,9 @@ def drift_detection(release: Object, world: World) -> Iterator[Violation]:
     settings = mapping(release.spec.get("driftDetection"))
     mode = text(settings.get("mode"))
     if not mode:
-        yield violation(release, *(("spec", "driftDetection") if settings else ("spec",)), found="no spec.driftDetection.mode", expect="enabled or warn, stated")
+        yield violation(
+            release, *(("spec", "driftDetection") if settings else ("spec",)), found="no spec.driftDetection.mode", expect="enabled or warn, stated"
+        )
     elif mode == "disabled":
         yield violation(release, "spec", "driftDetection", "mode", found="spec.driftDetection.mode: disabled", expect="enabled or warn")
     ignores = items(settings.get("ignore"))
@@ -174,7 +185,9 @@ def drift_detection(release: Object, world: World) -> Iterator[Violation]:
             yield violation(release, *at, found=f"ignore {index + 1} without target.kind", expect="a target with kind, and name where it is one object")
         for position, path in enumerate(items(rule.get("paths"))):
             if _is_broad(text(path)):
-                yield violation(release, *at, "paths", position, found=f"ignored path {path!r} covers a whole section", expect="a path of one field, such as /spec/replicas")
+                yield violation(
+                    release, *at, "paths", position, found=f"ignored path {path!r} covers a whole section", expect="a path of one field, such as /spec/replicas"
+                )
         if not (explained or has_comment(world, release.locate(*at))):
             yield violation(release, *at, found=f"ignore {index + 1} without a comment", expect="a comment that says who changes the field")
 
@@ -211,11 +224,20 @@ def namespace_of_its_own(release: Object, world: World) -> Iterator[Violation]:
     if target:
         yield violation(release, "spec", "targetNamespace", found=f"spec.targetNamespace: {target}", expect=f"the release in namespace {target} itself")
     if release.get("spec", "install", "createNamespace") is True:
-        yield violation(release, "spec", "install", "createNamespace", found="spec.install.createNamespace: true", expect="a Namespace object in the release's Kustomization")
+        yield violation(
+            release,
+            "spec",
+            "install",
+            "createNamespace",
+            found="spec.install.createNamespace: true",
+            expect="a Namespace object in the release's Kustomization",
+        )
     namespace = world.find("Namespace", "", release.namespace)
     if namespace is None:
         if release.namespace not in {"default", "kube-system", "flux-system"}:
-            yield violation(release, "metadata", "namespace", found=f"no Namespace object {release.namespace} in the cluster", expect="one in the release's Kustomization")
+            yield violation(
+                release, "metadata", "namespace", found=f"no Namespace object {release.namespace} in the cluster", expect="one in the release's Kustomization"
+            )
         return
     if namespace.applier is None or namespace.applier == release.applier or namespace.applier in release.origin.chain:
         return

@@ -56,11 +56,18 @@ def remediation(release: Object, world: World) -> Iterator[Violation]:
         elif isinstance(retries, int) and retries < 0:
             yield violation(release, *at, "retries", found=f"spec.{action}.remediation.retries: {retries}, which is without end", expect="1 to 10")
         elif name == "RemediateOnFailure" and not retries:
-            yield violation(release, "spec", action, found=f"spec.{action} remediates without retries: the first failure is final", expect="remediation.retries of 1 to 10")
+            yield violation(
+                release, "spec", action, found=f"spec.{action} remediates without retries: the first failure is final", expect="remediation.retries of 1 to 10"
+            )
         if action == "upgrade" and name != "RetryOnFailure" and remedy.get("strategy") == "uninstall":
             yield violation(release, *at, "strategy", found="a failed upgrade uninstalls the release", expect="rollback")
         if remedy and retries and release.get("spec", "test", "enable") is True and not _ignores_tests(release, remedy):
-            yield violation(release, *at, found=f"a failed Helm test is remediated as a failed {action}", expect="test.ignoreFailures or remediation.ignoreTestFailures: true")
+            yield violation(
+                release,
+                *at,
+                found=f"a failed Helm test is remediated as a failed {action}",
+                expect="test.ignoreFailures or remediation.ignoreTestFailures: true",
+            )
 
 
 def _ignores_tests(release: Object, remedy: dict[str, object]) -> bool:
@@ -72,8 +79,8 @@ def _ignores_tests(release: Object, remedy: dict[str, object]) -> bool:
     "HLM302",
     title="a release states its timeout and how many revisions it keeps, both within reason",
     why=(
-        "the timeout defaults to 5 minutes, which large charts exceed on a cold node, and maxHistory: 0 keeps every revision as a Secret for ever; with 1 there is "
-        f"nothing to roll back to ({_RELEASE_DOCS}, Timeout, Max history)"
+        "the timeout defaults to 5 minutes, which large charts exceed on a cold node, and maxHistory: 0 keeps every revision as a Secret for ever; with 1 there "
+        f"is nothing to roll back to ({_RELEASE_DOCS}, Timeout, Max history)"
     ),
     fix="set spec.timeout (up to 1h) and spec.maxHistory (2 to 20)",
     scope=Objects(RELEASES),
@@ -98,7 +105,7 @@ def bounds(release: Object, world: World) -> Iterator[Violation]:
 @HLM.rule(
     "HLM303",
     title="Helm tests are off in the platform's releases",
-    why="test hooks run unhardened images with moving tags, outside of every rule here, and a failing test counts as a failed release; the e2e tier tests instead",
+    why="test hooks run unhardened images with moving tags, outside of every rule here, and a failing test fails the release; the e2e tier tests instead",
     fix="set spec.test.enable: false",
     scope=Objects(RELEASES),
     own_only=True,
@@ -132,8 +139,8 @@ def switches(release: Object, world: World) -> Iterator[Violation]:
     "HLM305",
     title="a release is what Git says: not suspended, no preserved values, no dead options",
     why=(
-        "a suspended release is never reconciled, preserveValues mixes what was once set on the cluster into every upgrade, and rollback.recreate has no effect "
-        f"since Flux 2.8 ({_RELEASE_DOCS}, Suspend, Upgrade configuration, Rollback configuration)"
+        "a suspended release is never reconciled, preserveValues mixes what was once set on the cluster into every upgrade, and rollback.recreate has no "
+        f"effect since Flux 2.8 ({_RELEASE_DOCS}, Suspend, Upgrade configuration, Rollback configuration)"
     ),
     fix="delete the field",
     scope=Objects(RELEASES),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.flux.kinds import HELM_RELEASE, SOURCE_GROUP
+from harness.rules.base import Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,6 +91,11 @@ def own_sources(world: World) -> frozenset[tuple[str, str, str]]:
         if not build.elsewhere and reference:
             found.add((text(reference.get("kind")), text(reference.get("namespace")) or build.object.namespace, text(reference.get("name"))))
     return frozenset(found)
+
+
+def claimed(subject: Object, world: World, expect: str, *codes: str) -> list[Violation]:
+    """What the build already found wrong with a subject, as violations of the rule that claims the codes."""
+    return [Violation(problem.message, expect, problem.location) for problem in world.problems_of(subject, *codes)]
 
 
 def is_exact_version(version: str) -> bool:

@@ -12,14 +12,15 @@ from weakref import WeakKeyDictionary
 from harness.flux.kinds import HELM_RELEASE
 from harness.model import Severity
 from harness.rules.base import Objects, Registry, Violation, violation
-from harness.rules.hlm_common import HELM_CHART, HELM_REPOSITORY, OCI_REPOSITORY, RELEASES, chart_source, items, mapping, text
+from harness.rules.hlm_common import claimed, HELM_CHART, HELM_REPOSITORY, OCI_REPOSITORY, RELEASES, chart_source, items, mapping, text
 from harness.rules.order_makers import makers, may_be_elsewhere
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from harness.flux.world import World
     from harness.model import Object
+    from harness.rules.order_makers import Made
 
 HLM: Final = Registry()
 
@@ -68,7 +69,12 @@ def source_scheme(source: Object, world: World) -> Iterator[Violation]:
 def _identity(source: Object, url: str) -> Iterator[Violation]:
     host = (urlsplit(url).hostname or "").lower()
     for pattern, provider in _CLOUD:
-        if pattern.search(host) and text(source.spec.get("provider")) in {"", "generic"} and not source.spec.get("secretRef") and not source.spec.get("serviceAccountName"):
+        if (
+            pattern.search(host)
+            and text(source.spec.get("provider")) in {"", "generic"}
+            and not source.spec.get("secretRef")
+            and not source.spec.get("serviceAccountName")
+        ):
             if provider == "gcp" and not host.endswith("-docker.pkg.dev"):
                 continue  # gcr.io serves public images to anyone
             yield violation(source, "spec", found=f"registry {host} without provider or secretRef", expect=f"provider: {provider}, or a secretRef")
@@ -92,13 +98,17 @@ def _in_cluster(url: str) -> bool:
 def release_name(release: Object, world: World) -> Iterator[Violation]:
     name, where = named(release), ("spec", "releaseName") if release.spec.get("releaseName") else ("metadata", "name")
     if len(name) > _MAX_NAME:
-        yield violation(release, *where, found=f"release name of {len(name)} characters: {name}", expect=f"at most {_MAX_NAME}: Helm would store it as {stored(name)}")
+        yield violation(
+            release, *where, found=f"release name of {len(name)} characters: {name}", expect=f"at most {_MAX_NAME}: Helm would store it as {stored(name)}"
+        )
     if release.spec.get("kubeConfig"):
         return
     key = (stored(name), text(release.spec.get("storageNamespace")) or release.namespace)
     others = [str(other.id) for other in _by_name(world).get("/".join(key), ()) if other is not release]
     if others:
-        yield violation(release, *where, found=f"release {key[0]} in {key[1]} is also {', '.join(others)}", expect="one release of this name per storage namespace")
+        yield violation(
+            release, *where, found=f"release {key[0]} in {key[1]} is also {', '.join(others)}", expect="one release of this name per storage namespace"
+        )
 
 
 def named(release: Object) -> str:
@@ -139,9 +149,13 @@ def _by_name(world: World) -> dict[str, list[Object]]:
 def storage_namespace(release: Object, world: World) -> Iterator[Violation]:
     target, storage = text(release.spec.get("targetNamespace")), text(release.spec.get("storageNamespace"))
     if target and target != (storage or release.namespace):
-        yield violation(release, "spec", "targetNamespace", found=f"targetNamespace {target}, state in {storage or release.namespace}", expect=f"storageNamespace: {target}")
+        yield violation(
+            release, "spec", "targetNamespace", found=f"targetNamespace {target}, state in {storage or release.namespace}", expect=f"storageNamespace: {target}"
+        )
     elif storage and storage != (target or release.namespace):
-        yield violation(release, "spec", "storageNamespace", found=f"storageNamespace {storage}, objects in {release.namespace}", expect="the two to be the same")
+        yield violation(
+            release, "spec", "storageNamespace", found=f"storageNamespace {storage}, objects in {release.namespace}", expect="the two to be the same"
+        )
 
 
 @HLM.rule(
@@ -150,6 +164,7 @@ def storage_namespace(release: Object, world: World) -> Iterator[Violation]:
     why="the API server refuses both and neither, and the whole Kustomization with it (helmrelease_types.go, XValidation of HelmReleaseSpec)",
     fix="delete spec.chart when spec.chartRef is set",
     scope=Objects(RELEASES),
+    claims=("chart-reference",),
 )
 def one_chart(release: Object, world: World) -> Iterator[Violation]:
     both = [field for field in ("chart", "chartRef") if release.spec.get(field)]
@@ -159,6 +174,8 @@ def one_chart(release: Object, world: World) -> Iterator[Violation]:
         yield violation(release, "spec", found="neither spec.chart nor spec.chartRef", expect="one of them")
     elif chart_source(release) is None:
         yield violation(release, "spec", both[0], found=f"spec.{both[0]} names no source", expect="kind and name of a source")
+    else:
+        yield from claimed(release, world, "a source that holds a chart", "chart-reference")
 
 
 @HLM.rule(
@@ -167,8 +184,13 @@ def one_chart(release: Object, world: World) -> Iterator[Violation]:
     why="a release whose source is missing never installs, and what waits for it waits for ever (helm-controller: SourceNotReady)",
     fix="add the source to the release's Kustomization, or correct kind, name and namespace",
     scope=Objects((*RELEASES, HELM_CHART)),
+    claims=("chart-source-missing",),
 )
 def source_exists(subject: Object, world: World) -> Iterator[Violation]:
+    known = claimed(subject, world, "a source the cluster has", "chart-source-missing")
+    if known:
+        yield from known
+        return
     if subject.kind == "HelmChart":
         reference = mapping(subject.spec.get("sourceRef"))
         kind, name, namespace, at = text(reference.get("kind")), text(reference.get("name")), subject.namespace, ("spec", "sourceRef")
@@ -183,6 +205,10 @@ def source_exists(subject: Object, world: World) -> Iterator[Violation]:
         yield violation(subject, *at, found=f"{kind} {namespace}/{name} does not exist", expect="a source the cluster has")
 
 
+#: What composing the values of a release can find (:mod:`harness.flux.values`).
+_VALUES_CODES: Final = ("values-key-missing", "values-reference", "values-source-missing", "values-unreadable")
+
+
 @HLM.rule(
     "HLM203",
     title="every valuesFrom names something that exists and has the key",
@@ -192,8 +218,13 @@ def source_exists(subject: Object, world: World) -> Iterator[Violation]:
     ),
     fix="add the object or the key, correct the name, or set optional: true where the object may be missing",
     scope=Objects(RELEASES),
+    claims=_VALUES_CODES,
 )
 def values_from(release: Object, world: World) -> Iterator[Violation]:
+    known = claimed(release, world, "values helm-controller can read", *_VALUES_CODES)
+    if known:
+        yield from known
+        return
     for index, entry in enumerate(items(release.spec.get("valuesFrom"))):
         reference = mapping(entry)
         kind, name = text(reference.get("kind")), text(reference.get("name"))
@@ -204,13 +235,15 @@ def values_from(release: Object, world: World) -> Iterator[Violation]:
         made = makers(world).of(kind, release.namespace, name)
         if not made:
             if reference.get("optional") is not True and not may_be_elsewhere(world, release.namespace):
-                yield violation(release, *at, "name", found=f"{kind} {release.namespace}/{name} does not exist", expect="an object the cluster has, or optional: true")
+                yield violation(
+                    release, *at, "name", found=f"{kind} {release.namespace}/{name} does not exist", expect="an object the cluster has, or optional: true"
+                )
         elif not any(item.keys is None or key in item.keys for item in made):
             yield violation(release, *at, found=f"{kind} {release.namespace}/{name} has no key {key}", expect=f"one of {', '.join(_keys(made)) or 'its keys'}")
 
 
-def _keys(made: object) -> list[str]:
-    return sorted({key for item in made for key in item.keys or ()})  # type: ignore[attr-defined]
+def _keys(made: Iterable[Made]) -> list[str]:
+    return sorted({key for item in made for key in item.keys or ()})
 
 
 @HLM.rule(
@@ -226,7 +259,9 @@ def service_account(release: Object, world: World) -> Iterator[Violation]:
     if name == "default" or may_be_elsewhere(world, release.namespace):
         return
     if world.find("ServiceAccount", release.namespace, name) is None:
-        yield violation(release, "spec", "serviceAccountName", found=f"ServiceAccount {release.namespace}/{name} does not exist", expect="an account the cluster has")
+        yield violation(
+            release, "spec", "serviceAccountName", found=f"ServiceAccount {release.namespace}/{name} does not exist", expect="an account the cluster has"
+        )
 
 
 RULES: Final = tuple(HLM.rules)

@@ -1,17 +1,16 @@
-"""The bootstrap-from-empty proof: what an object needs is there before the object is, by a chain of ``dependsOn`` and ``wait`` (FLX3xx).
+"""The bootstrap-from-empty proof: what an object needs is there before the object is (FLX203 to FLX209).
 
-Definitions and namespaces before their objects: FLX106, FLX121 to FLX126. Flux retries, so a missing edge often heals itself; then it is a warning. Where the apply of a whole Kustomization fails, or two
-things wait for each other, it is an error.
+Each need is proven through a chain of ``dependsOn`` and ``wait``. Flux retries, so a missing edge often heals itself: then it is a
+warning. Where no retry helps, because the thing does not exist or two things wait for each other, it is an error.
+Definitions, namespaces and webhooks: :mod:`harness.rules.order_api`, :mod:`harness.rules.order_webhook`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from weakref import WeakKeyDictionary
 
-from harness.model import GroupKind, Severity
+from harness.model import Severity
 from harness.rules.base import Objects, Registry, Violation, violation
-from harness.rules.hlm_common import text
 from harness.rules.order_makers import may_be_elsewhere
 from harness.rules.order_needs import NEEDY, POD_TEMPLATES, Topic, needs
 from harness.rules.order_proof import missing_edge, producers, unproven, waits_for_consumer
@@ -25,22 +24,9 @@ if TYPE_CHECKING:
 
 FLX: Final = Registry()
 
-CRD: Final = "CustomResourceDefinition.apiextensions.k8s.io"
 _KUSTOMIZATIONS: Final = "fluxcd/kustomize-controller docs/spec/v1/kustomizations.md"
 _APPLIERS: Final = ("Kustomization.kustomize.toolkit.fluxcd.io", "HelmRelease.helm.toolkit.fluxcd.io")
 _NEEDY: Final = Objects(NEEDY, where=lambda item: not item.origin.synthesised)
-
-_crds: Final[WeakKeyDictionary[World, dict[GroupKind, list[Object]]]] = WeakKeyDictionary()
-
-
-def definitions(world: World) -> dict[GroupKind, list[Object]]:
-    """The CRDs of a cluster by the kind they define."""
-    known = _crds.get(world)
-    if known is None:
-        known = _crds[world] = {}
-        for crd in world.of(CRD):
-            known.setdefault(GroupKind(text(crd.spec.get("group")), text(crd.get("spec", "names", "kind"))), []).append(crd)
-    return known
 
 
 def _ordered(item: Object, world: World, topic: Topic, *, must_exist: bool) -> Iterator[Violation]:
@@ -68,7 +54,7 @@ def _ordered(item: Object, world: World, topic: Topic, *, must_exist: bool) -> I
 
 
 @FLX.rule(
-    "FLX302",
+    "FLX203",
     title="the Secrets and ConfigMaps of a pod are made before the pod",
     why="a pod whose Secret or ConfigMap is missing stays in ContainerCreating; its release runs into its timeout and is rolled back or uninstalled",
     fix="let the pod's Kustomization depend on the one that makes the Secret or ConfigMap, or set optional: true where the pod can do without",
@@ -81,7 +67,7 @@ def data_first(item: Object, world: World) -> Iterator[Violation]:
 
 
 @FLX.rule(
-    "FLX303",
+    "FLX204",
     title="a service account exists before what runs or reconciles as it",
     why="no pod of a workload is created while its account is missing, and Flux is refused everything it does as an account that does not exist",
     fix="put the ServiceAccount into the same Kustomization or release, or correct the name",
@@ -94,7 +80,7 @@ def account_first(item: Object, world: World) -> Iterator[Violation]:
 
 
 @FLX.rule(
-    "FLX304",
+    "FLX205",
     title="a source is applied by what applies its user, or before it",
     why=f"a Kustomization or release whose source comes from something it does not wait for fails until that arrives ({_KUSTOMIZATIONS}, Source reference)",
     fix="put the source next to its user, or let the user's Kustomization depend on the one that has the source",
@@ -106,7 +92,7 @@ def source_first(item: Object, world: World) -> Iterator[Violation]:
 
 
 @FLX.rule(
-    "FLX305",
+    "FLX206",
     title="the priority class and runtime class of a pod exist before the pod",
     why="admission refuses a pod whose PriorityClass or RuntimeClass does not exist: the workload gets no pods at all",
     fix="add the class in a Kustomization the workload's one depends on, or use system-cluster-critical or none",
@@ -117,11 +103,13 @@ def pod_classes_first(item: Object, world: World) -> Iterator[Violation]:
 
 
 @FLX.rule(
-    "FLX306",
+    "FLX207",
     title="storage, ingress and gateway classes and issuers are applied before what names them",
     why="a claim, Ingress or Certificate without its class or issuer stays pending, and with it everything that waits for it",
     fix="let the user's Kustomization depend on the one that has the class or issuer",
-    scope=Objects(("PersistentVolumeClaim", "StatefulSet.apps", "Ingress.networking.k8s.io", "Gateway.gateway.networking.k8s.io", "Certificate.cert-manager.io")),
+    scope=Objects(
+        ("PersistentVolumeClaim", "StatefulSet.apps", "Ingress.networking.k8s.io", "Gateway.gateway.networking.k8s.io", "Certificate.cert-manager.io")
+    ),
     severity=Severity.WARNING,
 )
 def classes_first(item: Object, world: World) -> Iterator[Violation]:
@@ -130,7 +118,7 @@ def classes_first(item: Object, world: World) -> Iterator[Violation]:
 
 
 @FLX.rule(
-    "FLX307",
+    "FLX208",
     title="what Flux reads (variables, values, keys, credentials) is made before what reads it",
     why="a Kustomization, release or source whose ConfigMap or Secret is not there yet fails and waits for its next interval, on every new cluster",
     fix="let the reader's Kustomization depend on the one that makes the ConfigMap or Secret",
@@ -142,9 +130,9 @@ def flux_inputs_first(item: Object, world: World) -> Iterator[Violation]:
 
 
 @FLX.rule(
-    "FLX308",
+    "FLX209",
     title="nothing waits for something that waits for it",
-    why="when the Kustomization that makes an object depends on one whose readiness needs that object, neither ever becomes ready: a cluster from empty stops there",
+    why="when the Kustomization that makes an object depends on one whose readiness needs that object, neither is ever ready: a cluster from empty stops there",
     fix="move the object into the Kustomization of its consumer, delete the dependsOn, or set wait: false and list healthChecks without the consumer",
     scope=_NEEDY,
     controls=("NIST-CP-10",),

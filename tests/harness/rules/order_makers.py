@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 from weakref import WeakKeyDictionary
@@ -11,6 +10,8 @@ from weakref import WeakKeyDictionary
 from harness.rules.hlm_common import items, mapping, text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from harness.flux.world import World
     from harness.model import Object
 
@@ -45,7 +46,7 @@ class Makers:
 
     def of(self, kind: str, namespace: str, name: str) -> tuple[Made, ...]:
         """Everyone who makes a ``Secret`` or ``ConfigMap`` of this name, in the order of their ids; empty when nobody does."""
-        return tuple((*self._index.get((kind, namespace, name), ()), *self._index.get((kind, _EVERYWHERE, name), ())))
+        return (*self._index.get((kind, namespace, name), ()), *self._index.get((kind, _EVERYWHERE, name), ()))
 
 
 _cache: Final[WeakKeyDictionary[World, Makers]] = WeakKeyDictionary()

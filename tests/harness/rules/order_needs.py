@@ -56,7 +56,13 @@ POD_TEMPLATES: Final[dict[str, Pointer]] = {
 }
 
 #: Names that every cluster has: made by the API server, the controller manager or admission.
-_BUILT_IN: Final = frozenset({("ConfigMap", "kube-root-ca.crt"), ("PriorityClass.scheduling.k8s.io", "system-node-critical"), ("PriorityClass.scheduling.k8s.io", "system-cluster-critical")})
+_BUILT_IN: Final = frozenset(
+    {
+        ("ConfigMap", "kube-root-ca.crt"),
+        ("PriorityClass.scheduling.k8s.io", "system-node-critical"),
+        ("PriorityClass.scheduling.k8s.io", "system-cluster-critical"),
+    }
+)
 
 
 def needs(item: Object) -> Iterator[Need]:
@@ -128,25 +134,48 @@ def _ingress(item: Object) -> Iterator[Need]:
 
 
 def _gateway(item: Object) -> Iterator[Need]:
-    yield Need(Topic.CLASS, "GatewayClass.gateway.networking.k8s.io", "", text(item.spec.get("gatewayClassName")), ("spec", "gatewayClassName"), "gateway class")
+    yield Need(
+        Topic.CLASS, "GatewayClass.gateway.networking.k8s.io", "", text(item.spec.get("gatewayClassName")), ("spec", "gatewayClassName"), "gateway class"
+    )
 
 
 def _certificate(item: Object) -> Iterator[Need]:
     reference = mapping(item.spec.get("issuerRef"))
     kind = text(reference.get("kind")) or "Issuer"
     if text(reference.get("group")) in {"", "cert-manager.io"} and kind in {"Issuer", "ClusterIssuer"}:
-        yield Need(Topic.CLASS, f"{kind}.cert-manager.io", "" if kind == "ClusterIssuer" else item.namespace, text(reference.get("name")), ("spec", "issuerRef"), "issuer")
+        yield Need(
+            Topic.CLASS,
+            f"{kind}.cert-manager.io",
+            "" if kind == "ClusterIssuer" else item.namespace,
+            text(reference.get("name")),
+            ("spec", "issuerRef"),
+            "issuer",
+        )
 
 
 def _kustomization(item: Object) -> Iterator[Need]:
     reference = mapping(item.spec.get("sourceRef"))
     kind = text(reference.get("kind"))
     if kind in {"OCIRepository", "GitRepository", "Bucket"}:
-        yield Need(Topic.SOURCE, f"{kind}.{SOURCE_GROUP}", text(reference.get("namespace")) or item.namespace, text(reference.get("name")), ("spec", "sourceRef"), "source")
+        yield Need(
+            Topic.SOURCE,
+            f"{kind}.{SOURCE_GROUP}",
+            text(reference.get("namespace")) or item.namespace,
+            text(reference.get("name")),
+            ("spec", "sourceRef"),
+            "source",
+        )
     for index, entry in enumerate(items(mapping(item.spec.get("postBuild")).get("substituteFrom"))):
         source = mapping(entry)
         if source.get("optional") is not True and text(source.get("kind")) in {"ConfigMap", "Secret"}:
-            yield Need(Topic.FLUX_INPUT, text(source.get("kind")), item.namespace, text(source.get("name")), ("spec", "postBuild", "substituteFrom", index), "variables")
+            yield Need(
+                Topic.FLUX_INPUT,
+                text(source.get("kind")),
+                item.namespace,
+                text(source.get("name")),
+                ("spec", "postBuild", "substituteFrom", index),
+                "variables",
+            )
     yield from _account(item)
     yield from _secret_reference(item, "decryption", "secretRef")
     yield from _secret_reference(item, "kubeConfig", "secretRef")

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
 
 from harness.rules.order_makers import makers
-from harness.rules.order_needs import Need, Topic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.flux.order import Proof
     from harness.flux.world import World
-    from harness.model import Link, Object
+    from harness.model import Link, Object, ObjectId
+    from harness.rules.order_needs import Need
 
 #: Kinds that are themselves what a need names: they exist as soon as they are applied.
 _PLAIN: Final = frozenset({"Secret", "ConfigMap"})
+
+
+_proofs: Final[WeakKeyDictionary[World, dict[tuple[ObjectId, tuple[Link, ...]], Proof]]] = WeakKeyDictionary()
+
+
+def before(world: World, producer: Object, consumer: Object) -> Proof:
+    """:meth:`harness.flux.order.Order.available_before`, remembered for all objects of one chain: it depends on nothing else of them."""
+    known = _proofs.setdefault(world, {})
+    key = (producer.id, consumer.origin.chain)
+    if key not in known or producer.id == consumer.id:
+        known[key] = world.order.available_before(producer, consumer)
+    return known[key]
 
 
 def producers(world: World, need: Need) -> tuple[Object, ...]:
@@ -35,7 +49,7 @@ def unproven(world: World, candidates: Sequence[Object], consumer: Object) -> tu
     for producer in candidates:
         if producer.applier is None or producer.applier == consumer.applier or producer.applier in consumer.origin.chain:
             return None
-        proof = world.order.available_before(producer, consumer)
+        proof = before(world, producer, consumer)
         if proof.holds:
             return None
         first = first or (producer, proof.reason)
@@ -77,6 +91,3 @@ def waits_for_consumer(world: World, producer: Object, consumer: Object) -> Link
         if item is not None and item.applier == link:
             return None
     return None
-
-
-__all__ = ["Need", "Topic", "missing_edge", "producers", "steps_apart", "unproven", "waits_for_consumer"]

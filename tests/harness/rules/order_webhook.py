@@ -1,16 +1,16 @@
-"""The bootstrap proof for admission: a webhook that fails closed answers before what it guards is applied (FLX301)."""
+"""The bootstrap proof for admission: a webhook that fails closed answers before what it guards is applied (FLX202)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
-from harness.model import version_of
+from harness.model import Severity, version_of
 from harness.rules.base import Objects, Registry, Violation, violation
 from harness.rules.hlm_common import items, mapping, text
-from harness.rules.order import definitions
+from harness.rules.order_api import applied, definitions
 from harness.rules.order_needs import POD_TEMPLATES
-from harness.rules.order_proof import missing_edge
+from harness.rules.order_proof import before, missing_edge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,14 +74,15 @@ def _pod_labels(item: Object) -> dict[str, Any]:
 
 
 @FLX.rule(
-    "FLX301",
+    "FLX202",
     title="what a fail-closed webhook guards is applied after the webhook's server is ready",
     why=(
         "while the server is not ready the API server refuses every object the webhook matches; kustomize-controller's dry run then fails for the whole "
         "Kustomization (Kubernetes: Dynamic Admission Control, Failure policy)"
     ),
     fix="let the object's Kustomization depend on the one with the webhook's server, which has wait: true",
-    scope=Objects(where=lambda item: not item.origin.synthesised),
+    scope=Objects(where=applied),
+    severity=Severity.WARNING,
     controls=("NIST-CP-10",),
 )
 def webhook_first(item: Object, world: World) -> Iterator[Violation]:
@@ -98,7 +99,7 @@ def _late(world: World, item: Object, servers: tuple[Object, ...], what: str) ->
     server = servers[0]
     if item.id == server.id:
         return
-    proof = world.order.available_before(server, item)
+    proof = before(world, server, item)
     holds, reason = proof.holds, proof.reason
     if server.applier == item.applier or (server.applier is not None and server.applier in item.origin.chain):
         holds, reason = False, "it is applied in the same go as what it guards, and nothing waits until it is ready"

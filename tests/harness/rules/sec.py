@@ -31,7 +31,7 @@ _BUILT_IN: Final = frozenset({"default", "kube-system", "kube-public", "kube-nod
     "SEC101",
     title="no Secret stands in Git with its content",
     why="whoever can read the repository, its clones and its history has the secret for ever; base64 is no encryption",
-    fix="seal it (SealedSecret), take it from Vault (VaultStaticSecret), let cert-manager make it, or encrypt it with SOPS; then rotate it: Git does not forget",
+    fix="seal it (SealedSecret), take it from Vault (VaultStaticSecret), let cert-manager make it, or encrypt it with SOPS; then rotate it: Git keeps it",
     scope=Files(),
     controls=("CIS-5.4.1", "NIST-IA-5", "NIST-SC-28"),
 )
@@ -67,7 +67,9 @@ def _encrypted(body: dict[str, Any], value: object) -> bool:
 
 
 def _is_kustomization(path: str, body: dict[str, Any]) -> bool:
-    return posixpath.basename(path) in {"kustomization.yaml", "kustomization.yml", "Kustomization"} or text(body.get("apiVersion")).startswith("kustomize.config.k8s.io/")
+    return posixpath.basename(path) in {"kustomization.yaml", "kustomization.yml", "Kustomization"} or text(body.get("apiVersion")).startswith(
+        "kustomize.config.k8s.io/"
+    )
 
 
 @SEC.rule(

@@ -1,0 +1,25 @@
+"""The documents that are generated from the rules and from the clusters; a stale one fails the static tier."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.compliance.waivers import RULES as WAIVER_RULES
+from harness.report.catalog import CATALOG, catalog
+from harness.report.components import README, readme
+from harness.rules import all_rules
+
+if TYPE_CHECKING:
+    from harness.flux.workspace import Workspace
+
+
+def generated_files(workspace: Workspace) -> list[tuple[str, str]]:
+    """Every generated document: its path in the repository, and the text it should have. Raises MarkersError when one has no place for it."""
+    clusters = {root.name: root.path for root in workspace.clusters}
+    return [(CATALOG, catalog((*all_rules(), *WAIVER_RULES))), (README, readme(workspace.repository, clusters))]
+
+
+def stale(workspace: Workspace) -> list[str]:
+    """The generated documents that are missing or not what they should be."""
+    repository = workspace.repository
+    return [path for path, text in generated_files(workspace) if not repository.is_file(path) or repository.text(path) != text]

@@ -1,0 +1,80 @@
+"""Rules about schemas: what the API server would refuse (SCH1xx)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from harness.model import NotEvaluated, format_pointer
+from harness.rules.base import Objects, Registry, Violation, violation
+from harness.rules.lif_api import is_gone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.engines.schema import SchemaError
+    from harness.flux.world import World
+    from harness.model import Object
+
+SCH: Final = Registry()
+
+#: What the schema engine calls an error that a CRD's own CEL rule raised.
+_CEL: Final = "x-kubernetes-validations"
+_UNKNOWN_KIND: Final = "unknown-kind"
+
+
+@SCH.rule(
+    "SCH101",
+    title="every object is one that the API server of this Kubernetes version accepts, of a kind the cluster knows",
+    why=(
+        "Flux applies with strict field validation: an unknown field, a wrong type or an unknown kind stops the whole Kustomization or release, and a field "
+        "name that is only misspelt is silently without effect elsewhere (Kubernetes: Field validation)"
+    ),
+    fix="correct the field; for an unknown kind correct apiVersion, or add the component that brings its definition",
+    scope=Objects(),
+    controls=("NIST-SI-10", "NIST-CM-6"),
+)
+def validates(item: Object, world: World) -> Iterator[Violation]:
+    for error in world.schemas.validate(item.body, elided=item.origin.elided):
+        if error.keyword == _CEL or _depends_on_the_cluster(item, world, error):
+            continue
+        if error.keyword == _UNKNOWN_KIND and is_gone(item, world):
+            continue  # LIF101 and LIF103 say since when, and what to use instead
+        yield _refused(item, error, "a valid object" if error.keyword != _UNKNOWN_KIND else "a kind the cluster knows")
+
+
+@SCH.rule(
+    "SCH102",
+    title="every custom resource keeps the rules its definition states in CEL",
+    why="the API server evaluates x-kubernetes-validations at admission, and refuses the object as it would for a wrong type (Kubernetes: CRD validation rules)",
+    fix="change the object so that the rule holds; its message says how",
+    scope=Objects(where=lambda item: "." in item.id.group),
+    controls=("NIST-SI-10",),
+)
+def keeps_cel_rules(item: Object, world: World) -> Iterator[Violation]:
+    for error in world.schemas.validate(item.body, elided=item.origin.elided):
+        if error.keyword == _CEL and not _depends_on_the_cluster(item, world, error):
+            yield _refused(item, error, "the rule of the definition to hold")
+
+
+def _refused(item: Object, error: SchemaError, expect: str) -> Violation:
+    where = format_pointer(error.pointer)
+    found = error.message if where == "." else f"{where}: {error.message}"
+    return violation(item, *error.pointer, found=found, expect=expect)
+
+
+def _depends_on_the_cluster(item: Object, world: World, error: SchemaError) -> bool:
+    """Whether an error is about a value that only the cluster knows, such as a variable of an encrypted Secret."""
+    return bool(world.unknown_values) and world.is_unknown(item.get(*error.pointer))
+
+
+def not_evaluated(world: World) -> Iterator[NotEvaluated]:
+    """The schema checks that were not made, for the ledger: one line for each object and kind of check."""
+    for item in world.objects:
+        seen = set()
+        for skip in world.schemas.check(item.body, elided=item.origin.elided).skips:
+            if (skip.keyword, skip.why) not in seen:
+                seen.add((skip.keyword, skip.why))
+                yield NotEvaluated(str(item.id), f"schema: {skip.keyword}", skip.why)
+
+
+RULES: Final = tuple(SCH.rules)

@@ -14,6 +14,7 @@ Only files that Flux would see count: source-controller's defaults and ``.source
 from __future__ import annotations
 
 import posixpath
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -59,11 +60,16 @@ class _Candidate:
     def builds_itself(self) -> bool:
         return self.document.path in self.files
 
+    @property
+    def source(self) -> tuple[str, str]:
+        reference = _spec(self.document).get("sourceRef")
+        return (str(reference.get("kind")), str(reference.get("name"))) if isinstance(reference, dict) else ("", "")
+
 
 def discover(repository: Repository) -> tuple[ClusterRoot, ...]:
     """The clusters of a repository, sorted by name. Empty when nothing in it is for Flux."""
     documents = [document for path in manifests(repository) if _mentions_flux(repository, path) for document in repository.documents(path)]
-    candidates = [_candidate(repository, document) for document in documents if _is(document, KUSTOMIZATION)]
+    candidates = _of_this_repository(repository, [_candidate(repository, document) for document in documents if _is(document, KUSTOMIZATION)])
     found = _outermost([_Found(item.path, item.document, "sync Kustomization") for item in candidates if item.builds_itself], candidates)
     taken = {item.path for item in found}
     found += [item for document in documents for item in _instances(document) if item.path not in taken]
@@ -125,6 +131,15 @@ def _candidate(repository: Repository, document: Document) -> _Candidate:
     return _Candidate(document, where, built_files(repository, where))
 
 
+def _of_this_repository(repository: Repository, candidates: list[_Candidate]) -> list[_Candidate]:
+    """Leave out what is built from other sources: ``path: ./`` of a vendor's artifact is not the root of this repository.
+
+    A source is taken for this repository when some Kustomization of it names a folder that is here. When none does, nothing can be told apart.
+    """
+    ours = {item.source for item in candidates if item.path and repository.is_dir(item.path)}
+    return [item for item in candidates if item.source in ours] if ours else candidates
+
+
 def built_files(repository: Repository, path: str) -> frozenset[str]:
     """The files that a Kustomization of this path builds from: what its kustomization.yaml reaches, or every manifest below it when there is none."""
     if not repository.is_dir(path):
@@ -173,12 +188,10 @@ def _folders(candidates: list[_Candidate]) -> list[_Found]:
 
 
 def _named(repository: Repository, found: list[_Found]) -> tuple[ClusterRoot, ...]:
-    paths = sorted({item.path: item for item in reversed(found)})
     by_path = {item.path: item for item in reversed(found)}
-    names = {path: _short_name(repository, path) for path in paths}
-    for path in paths:
-        if list(names.values()).count(_short_name(repository, path)) > 1:
-            names[path] = path.replace("/", "-") or repository.root.name
+    short = {path: _short_name(repository, path) for path in by_path}
+    count = Counter(short.values())
+    names = {path: name if count[name] == 1 else path.replace("/", "-") or repository.root.name for path, name in short.items()}
     roots = [
         ClusterRoot(names[path], path, item.found_by, object_of(item.document, names[path]) if item.document else None) for path, item in by_path.items()
     ]

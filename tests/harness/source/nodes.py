@@ -215,9 +215,7 @@ class Builder:
                 self._fault("yaml-syntax", node, "!!binary is not base64 of text")
                 return text
         value = reader(text)
-        if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
-            return float(value)
-        wanted: dict[str, tuple[type, ...]] = {"int": (int,), "float": (float,), "bool": (bool,), "null": (type(None),)}
+        wanted: dict[str, tuple[type, ...]] = {"int": (int,), "float": (float, int), "bool": (bool,), "null": (type(None),)}
         if kind in wanted:
             if type(value) not in wanted[kind]:
                 self._fault("yaml-syntax", node, f"{text!r} is not of the type !!{kind}")

@@ -61,8 +61,11 @@ def _integer(text: str) -> Scalar:
 
 def _real(text: str) -> Scalar:
     value = float(text.replace("_", "")) if _FLOAT.match(text) else float("inf")
-    # strconv.ParseFloat refuses what does not fit, and go-yaml then keeps the text.
-    return text if value in (float("inf"), float("-inf")) else value
+    if value in (float("inf"), float("-inf")):
+        # strconv.ParseFloat refuses what does not fit, and go-yaml then keeps the text.
+        return text
+    # On the way through JSON 1e3 and 1.0 become 1000 and 1.
+    return int(value) if value.is_integer() and _LEAST <= value <= _MOST else value
 
 
 def _plain(text: str, words: dict[str, Scalar]) -> Scalar:

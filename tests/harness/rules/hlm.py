@@ -37,7 +37,7 @@ _RELEASE_DOCS: Final = "fluxcd/helm-controller docs/spec/v2/helmreleases.md"
         "a range or a moving tag lets the registry change the cluster without a commit, an unverified artifact is whatever the registry serves, "
         f"and a source of another namespace is refused under --no-cross-namespace-refs ({_SOURCE_DOCS}, Verification)"
     ),
-    fix="use chartRef to an OCIRepository of the release's namespace with an exact ref.tag or ref.digest and spec.verify; a waiver where upstream signs nothing",
+    fix="use chartRef to an OCIRepository of the release's namespace with an exact ref.tag or ref.digest and spec.verify; waive it where upstream signs none",
     scope=Objects(RELEASES),
     severity=Severity.WARNING,
     controls=("NIST-CM-5", "NIST-SI-7", "SLSA-VERIFY"),
@@ -161,7 +161,7 @@ def explicit_strategy(release: Object, world: World) -> Iterator[Violation]:
         "without a mode, drift detection is off and a change made by hand stays until the next upgrade; an ignore without target, or of a whole object, "
         f"switches it off for good ({_RELEASE_DOCS}, Drift detection)"
     ),
-    fix="set spec.driftDetection.mode: enabled (or warn); give each ignore a target with kind and name, paths of fields, and a comment that names who changes them",
+    fix="set spec.driftDetection.mode: enabled (or warn); give each ignore a target with kind and name, paths of fields, and a comment on who changes them",
     scope=Objects(RELEASES),
     severity=Severity.WARNING,
     controls=("NIST-CM-3", "NIST-CM-6"),

@@ -79,8 +79,8 @@ def _ignores_tests(release: Object, remedy: dict[str, object]) -> bool:
     "HLM302",
     title="a release states its timeout and how many revisions it keeps, both within reason",
     why=(
-        "the timeout defaults to 5 minutes, which large charts exceed on a cold node, and maxHistory: 0 keeps every revision as a Secret for ever; with 1 there "
-        f"is nothing to roll back to ({_RELEASE_DOCS}, Timeout, Max history)"
+        "the timeout defaults to 5 minutes, which large charts exceed on a cold node, and maxHistory: 0 keeps every revision as a Secret for ever; with 1 "
+        f"there is nothing to roll back to ({_RELEASE_DOCS}, Timeout, Max history)"
     ),
     fix="set spec.timeout (up to 1h) and spec.maxHistory (2 to 20)",
     scope=Objects(RELEASES),

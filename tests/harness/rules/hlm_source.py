@@ -12,14 +12,14 @@ from weakref import WeakKeyDictionary
 from harness.flux.kinds import HELM_RELEASE
 from harness.model import Severity
 from harness.rules.base import Objects, Registry, Violation, violation
-from harness.rules.hlm_common import claimed, HELM_CHART, HELM_REPOSITORY, OCI_REPOSITORY, RELEASES, chart_source, items, mapping, text
+from harness.rules.hlm_common import HELM_CHART, HELM_REPOSITORY, OCI_REPOSITORY, RELEASES, chart_source, claimed, items, mapping, text
 from harness.rules.order_makers import makers, may_be_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from harness.flux.world import World
-    from harness.model import Object
+    from harness.model import Object, Pointer
     from harness.rules.order_makers import Made
 
 HLM: Final = Registry()
@@ -193,7 +193,8 @@ def source_exists(subject: Object, world: World) -> Iterator[Violation]:
         return
     if subject.kind == "HelmChart":
         reference = mapping(subject.spec.get("sourceRef"))
-        kind, name, namespace, at = text(reference.get("kind")), text(reference.get("name")), subject.namespace, ("spec", "sourceRef")
+        kind, name, namespace = text(reference.get("kind")), text(reference.get("name")), subject.namespace
+        at: Pointer = ("spec", "sourceRef")
     else:
         source = chart_source(subject)
         if source is None:

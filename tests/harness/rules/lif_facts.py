@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 
 class Retired(NamedTuple):
-    """A component nobody maintains any more. ``charts``, ``images`` and ``kinds`` tell it by a chart's name, an image's repository (its end), a ``Kind.group``."""
+    """A component nobody maintains any more, told by a chart's name, the end of an image's repository, or a ``Kind.group``."""
 
     name: str
     since: date
@@ -39,7 +39,14 @@ RETIRED: Final = (
         charts=("promtail",),
         images=("grafana/promtail",),
     ),
-    Retired("Grafana Agent", date(2025, 11, 1), "Grafana Alloy", "grafana/agent README.md: end of life 2025-11-01", charts=("grafana-agent",), images=("grafana/agent",)),
+    Retired(
+        "Grafana Agent",
+        date(2025, 11, 1),
+        "Grafana Alloy",
+        "grafana/agent README.md: end of life 2025-11-01",
+        charts=("grafana-agent",),
+        images=("grafana/agent",),
+    ),
     Retired("Jaeger 1", date(2025, 12, 31), "Jaeger 2 or Tempo", "endoflife.date jaeger", images=("jaegertracing/all-in-one", "jaegertracing/jaeger-query")),
     Retired(
         "Kyverno ClusterPolicy, Policy and their like",
@@ -48,10 +55,29 @@ RETIRED: Final = (
         "kyverno/kyverno#17701, #17714: deprecated in 1.17, without effect from 1.20, definitions gone in 1.21",
         kinds=("ClusterPolicy.kyverno.io", "Policy.kyverno.io", "ClusterCleanupPolicy.kyverno.io", "CleanupPolicy.kyverno.io"),
     ),
-    Retired("kube-rbac-proxy of gcr.io/kubebuilder", date(2025, 3, 18), "quay.io/brancz/kube-rbac-proxy", "kubernetes-sigs/kubebuilder#3907", images=("kubebuilder/kube-rbac-proxy",)),
-    Retired("Kubernetes Dashboard", date(2026, 1, 21), "Headlamp", "kubernetes/dashboard README.md: archived 2026-01-21", charts=("kubernetes-dashboard",), images=("kubernetesui/dashboard",)),
+    Retired(
+        "kube-rbac-proxy of gcr.io/kubebuilder",
+        date(2025, 3, 18),
+        "quay.io/brancz/kube-rbac-proxy",
+        "kubernetes-sigs/kubebuilder#3907",
+        images=("kubebuilder/kube-rbac-proxy",),
+    ),
+    Retired(
+        "Kubernetes Dashboard",
+        date(2026, 1, 21),
+        "Headlamp",
+        "kubernetes/dashboard README.md: archived 2026-01-21",
+        charts=("kubernetes-dashboard",),
+        images=("kubernetesui/dashboard",),
+    ),
     Retired("k8s.gcr.io", date(2023, 4, 3), "registry.k8s.io", "kubernetes.io/blog/2023/02/06: k8s.gcr.io frozen", images=("k8s.gcr.io/*",)),
-    Retired("Bitnami's free catalogue", date(2025, 9, 29), "images of the upstream projects", "bitnami/charts#35164: moved to bitnamilegacy", images=("bitnamilegacy/*",)),
+    Retired(
+        "Bitnami's free catalogue",
+        date(2025, 9, 29),
+        "images of the upstream projects",
+        "bitnami/charts#35164: moved to bitnamilegacy",
+        images=("bitnamilegacy/*",),
+    ),
 )
 
 
@@ -93,7 +119,13 @@ PRODUCTS: Final = (
         "Kyverno 1.18 announcement: the newest release and the one before",
         newest=2,
     ),
-    Product("Gatekeeper", ("openpolicyagent/gatekeeper",), (Cycle("3.23", None), Cycle("3.22", None), Cycle("3.21", date(2026, 7, 9))), "endoflife.date gatekeeper", newest=2),
+    Product(
+        "Gatekeeper",
+        ("openpolicyagent/gatekeeper",),
+        (Cycle("3.23", None), Cycle("3.22", None), Cycle("3.21", date(2026, 7, 9))),
+        "endoflife.date gatekeeper",
+        newest=2,
+    ),
     Product(
         "Prometheus",
         ("prometheus/prometheus",),
@@ -109,7 +141,13 @@ PRODUCTS: Final = (
     Product("Loki", ("grafana/loki",), (Cycle("3.7", None), Cycle("3.6", None)), "endoflife.date grafana-loki", newest=2),
     Product("Tempo", ("grafana/tempo",), (Cycle("3.0", None), Cycle("2.10", None)), "grafana/tempo tags: both patched 2026-08-13", newest=2),
     Product("Traefik", ("library/traefik", "traefik/traefik"), (Cycle("3.7", None), Cycle("3.6", date(2026, 8, 16))), "endoflife.date traefik"),
-    Product("etcd", ("etcd-development/etcd", "coreos/etcd"), (Cycle("3.7", None), Cycle("3.6", None), Cycle("3.5", date(2027, 7, 8))), "endoflife.date etcd", newest=2),
+    Product(
+        "etcd",
+        ("etcd-development/etcd", "coreos/etcd"),
+        (Cycle("3.7", None), Cycle("3.6", None), Cycle("3.5", date(2027, 7, 8))),
+        "endoflife.date etcd",
+        newest=2,
+    ),
 )
 
 KUBERNETES: Final = Product(
@@ -147,7 +185,9 @@ class Gone(NamedTuple):
 
 #: Volume types of pods and PersistentVolumes. Those that moved to CSI keep working through migration while a driver is installed.
 VOLUMES: Final = {
-    "gitRepo": Gone("volume type gitRepo", "1.11", "1.33", "an init container that clones, or an image volume", "KEP-5040: off by default from 1.33, locked off from 1.36"),
+    "gitRepo": Gone(
+        "volume type gitRepo", "1.11", "1.33", "an init container that clones, or an image volume", "KEP-5040: off by default from 1.33, locked off from 1.36"
+    ),
     "glusterfs": Gone("volume type glusterfs", "1.25", "1.26", "a CSI driver", "Kubernetes 1.26 release notes"),
     "flocker": Gone("volume type flocker", "1.22", "1.25", "a CSI driver", "Kubernetes 1.25 release notes"),
     "quobyte": Gone("volume type quobyte", "1.22", "1.25", "a CSI driver", "Kubernetes 1.25 release notes"),
@@ -167,30 +207,52 @@ VOLUMES: Final = {
 
 #: Annotations, by name or by the part before the container's name.
 ANNOTATIONS: Final = {
-    "seccomp.security.alpha.kubernetes.io/pod": Gone("the seccomp annotation", "1.19", "1.27", "securityContext.seccompProfile", "Kubernetes 1.27 release notes"),
-    "container.seccomp.security.alpha.kubernetes.io": Gone("the seccomp annotation", "1.19", "1.27", "securityContext.seccompProfile", "Kubernetes 1.27 release notes"),
+    "seccomp.security.alpha.kubernetes.io/pod": Gone(
+        "the seccomp annotation", "1.19", "1.27", "securityContext.seccompProfile", "Kubernetes 1.27 release notes"
+    ),
+    "container.seccomp.security.alpha.kubernetes.io": Gone(
+        "the seccomp annotation", "1.19", "1.27", "securityContext.seccompProfile", "Kubernetes 1.27 release notes"
+    ),
     "container.apparmor.security.beta.kubernetes.io": Gone("the AppArmor annotation", "1.30", "", "securityContext.appArmorProfile", "KEP-24"),
     "scheduler.alpha.kubernetes.io/critical-pod": Gone("the critical-pod annotation", "1.13", "1.16", "priorityClassName", "Kubernetes 1.16 release notes"),
-    "kubernetes.io/ingress.class": Gone("the ingress class annotation", "1.18", "", "spec.ingressClassName", "kubernetes.io/docs/concepts/services-networking/ingress"),
-    "volume.beta.kubernetes.io/storage-class": Gone("the storage class annotation", "1.6", "", "spec.storageClassName", "kubernetes.io/docs/concepts/storage/persistent-volumes"),
-    "storageclass.beta.kubernetes.io/is-default-class": Gone("the beta default-class annotation", "1.6", "", "storageclass.kubernetes.io/is-default-class", "well-known annotations"),
+    "kubernetes.io/ingress.class": Gone(
+        "the ingress class annotation", "1.18", "", "spec.ingressClassName", "kubernetes.io/docs/concepts/services-networking/ingress"
+    ),
+    "volume.beta.kubernetes.io/storage-class": Gone(
+        "the storage class annotation", "1.6", "", "spec.storageClassName", "kubernetes.io/docs/concepts/storage/persistent-volumes"
+    ),
+    "storageclass.beta.kubernetes.io/is-default-class": Gone(
+        "the beta default-class annotation", "1.6", "", "storageclass.kubernetes.io/is-default-class", "well-known annotations"
+    ),
     "service.kubernetes.io/topology-aware-hints": Gone("topology-aware-hints", "1.27", "", "spec.trafficDistribution", "well-known annotations"),
-    "service.alpha.kubernetes.io/tolerate-unready-endpoints": Gone("tolerate-unready-endpoints", "1.11", "1.26", "spec.publishNotReadyAddresses", "well-known annotations"),
+    "service.alpha.kubernetes.io/tolerate-unready-endpoints": Gone(
+        "tolerate-unready-endpoints", "1.11", "1.26", "spec.publishNotReadyAddresses", "well-known annotations"
+    ),
 }
 
 #: Labels of nodes that selectors and affinities use.
 NODE_LABELS: Final = {
     "beta.kubernetes.io/os": Gone("node label beta.kubernetes.io/os", "1.14", "", "kubernetes.io/os", "well-known labels"),
     "beta.kubernetes.io/arch": Gone("node label beta.kubernetes.io/arch", "1.14", "", "kubernetes.io/arch", "well-known labels"),
-    "beta.kubernetes.io/instance-type": Gone("node label beta.kubernetes.io/instance-type", "1.17", "", "node.kubernetes.io/instance-type", "well-known labels"),
-    "failure-domain.beta.kubernetes.io/zone": Gone("node label failure-domain.beta.kubernetes.io/zone", "1.17", "", "topology.kubernetes.io/zone", "well-known labels"),
-    "failure-domain.beta.kubernetes.io/region": Gone("node label failure-domain.beta.kubernetes.io/region", "1.17", "", "topology.kubernetes.io/region", "well-known labels"),
-    "node-role.kubernetes.io/master": Gone("node label node-role.kubernetes.io/master", "1.20", "1.24", "node-role.kubernetes.io/control-plane", "kubeadm 1.24 release notes"),
+    "beta.kubernetes.io/instance-type": Gone(
+        "node label beta.kubernetes.io/instance-type", "1.17", "", "node.kubernetes.io/instance-type", "well-known labels"
+    ),
+    "failure-domain.beta.kubernetes.io/zone": Gone(
+        "node label failure-domain.beta.kubernetes.io/zone", "1.17", "", "topology.kubernetes.io/zone", "well-known labels"
+    ),
+    "failure-domain.beta.kubernetes.io/region": Gone(
+        "node label failure-domain.beta.kubernetes.io/region", "1.17", "", "topology.kubernetes.io/region", "well-known labels"
+    ),
+    "node-role.kubernetes.io/master": Gone(
+        "node label node-role.kubernetes.io/master", "1.20", "1.24", "node-role.kubernetes.io/control-plane", "kubeadm 1.24 release notes"
+    ),
 }
 
 #: Fields, by ``Kind.group`` and pointer.
 FIELDS: Final = {
-    ("Service", ("spec", "loadBalancerIP")): Gone("spec.loadBalancerIP", "1.24", "", "the annotation of the load balancer's implementation", "Kubernetes 1.24 release notes"),
+    ("Service", ("spec", "loadBalancerIP")): Gone(
+        "spec.loadBalancerIP", "1.24", "", "the annotation of the load balancer's implementation", "Kubernetes 1.24 release notes"
+    ),
     ("Service", ("spec", "externalIPs")): Gone("spec.externalIPs", "1.36", "", "a LoadBalancer or a Gateway", "KEP-5707"),
     ("Service", ("spec", "topologyKeys")): Gone("spec.topologyKeys", "1.21", "1.22", "spec.trafficDistribution", "Kubernetes 1.22 release notes"),
 }
@@ -204,6 +266,10 @@ PROVISIONERS: Final = {
     "kubernetes.io/azure-file": Gone("provisioner kubernetes.io/azure-file", "1.21", "", "file.csi.azure.com", "kubernetes.io/docs/concepts/storage/volumes"),
     "kubernetes.io/cinder": Gone("provisioner kubernetes.io/cinder", "1.11", "", "cinder.csi.openstack.org", "kubernetes.io/docs/concepts/storage/volumes"),
     "kubernetes.io/gce-pd": Gone("provisioner kubernetes.io/gce-pd", "1.17", "", "pd.csi.storage.gke.io", "kubernetes.io/docs/concepts/storage/volumes"),
-    "kubernetes.io/vsphere-volume": Gone("provisioner kubernetes.io/vsphere-volume", "1.19", "", "csi.vsphere.vmware.com", "kubernetes.io/docs/concepts/storage/volumes"),
-    "kubernetes.io/portworx-volume": Gone("provisioner kubernetes.io/portworx-volume", "1.25", "", "pxd.portworx.com", "kubernetes.io/docs/concepts/storage/volumes"),
+    "kubernetes.io/vsphere-volume": Gone(
+        "provisioner kubernetes.io/vsphere-volume", "1.19", "", "csi.vsphere.vmware.com", "kubernetes.io/docs/concepts/storage/volumes"
+    ),
+    "kubernetes.io/portworx-volume": Gone(
+        "provisioner kubernetes.io/portworx-volume", "1.25", "", "pxd.portworx.com", "kubernetes.io/docs/concepts/storage/volumes"
+    ),
 }

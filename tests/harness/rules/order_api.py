@@ -65,8 +65,8 @@ def _same_stage(needed: Object, item: Object) -> bool:
     "FLX106",
     title="a custom resource is applied after the component that brings its definition is ready",
     why=(
-        "the API server refuses an object of an unknown kind, and kustomize-controller's dry run then stops the whole Kustomization until the definition happens "
-        "to be there; a HelmRelease without retries stays failed (fluxcd/pkg/ssa, ApplyAllStaged)"
+        "the API server refuses an object of an unknown kind, and kustomize-controller's dry run then stops the whole Kustomization until the definition "
+        "happens to be there; a HelmRelease without retries stays failed (fluxcd/pkg/ssa, ApplyAllStaged)"
     ),
     fix="let the Kustomization of the custom resource depend on the one that brings the definition, which has wait: true",
     scope=Objects(where=is_custom),

@@ -1,0 +1,1 @@
+"""Pure functions over objects: schema, CEL, lifecycle. Knows nothing of rules, files or Flux."""

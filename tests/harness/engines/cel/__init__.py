@@ -1,0 +1,5 @@
+"""CEL as the Kubernetes API server runs it."""
+
+from harness.engines.cel.environment import CompileError, EvalError, Program, compile  # noqa: A004 - the contract's name
+
+__all__ = ["CompileError", "EvalError", "Program", "compile"]

@@ -1,0 +1,93 @@
+"""Uniqueness in the lists of built-in kinds, by their ``x-kubernetes-list-type``.
+
+Server-side apply, which Flux uses, refuses repeated items of sets and map-like lists (``sigs.k8s.io/structured-merge-diff/v6/typed``),
+also where a plain create only warns (environment variables, container ports).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.engines.crd_plan import repeated
+from harness.engines.report import Report
+from harness.model import Pointer
+
+#: Defaults that take part in the identity of an item (``+default=`` in the types' sources).
+_DEFAULTS = {"protocol": "TCP"}
+_SET: tuple[str, ...] = ()
+
+
+class _Node:
+    __slots__ = ("additional", "items", "properties", "unique")
+
+    def __init__(self) -> None:
+        self.properties: dict[str, _Node] = {}
+        self.items: _Node | None = None
+        self.additional: _Node | None = None
+        self.unique: tuple[str, ...] | None = None
+
+
+class ListKeys:
+    """The lists of one kind whose items must be unique."""
+
+    __slots__ = ("_root",)
+
+    def __init__(self, definitions: Mapping[str, Any], name: str) -> None:
+        self._root = _Builder(definitions).definition(name)
+
+    def check(self, body: Any, report: Report) -> None:
+        """Adds an error for every repeated item."""
+        if self._root is not None:
+            _check(body, self._root, report, ())
+
+
+class _Builder:
+    def __init__(self, definitions: Mapping[str, Any]) -> None:
+        self._definitions = definitions
+        self._made: dict[str, _Node | None] = {}
+
+    def definition(self, name: str) -> _Node | None:
+        if name not in self._made:
+            # A definition that refers to itself (JSONSchemaProps) has no such list inside: the inner occurrence counts as nothing.
+            self._made[name] = None
+            self._made[name] = self._node(self._definitions[name])
+        return self._made[name]
+
+    def _node(self, schema: Any) -> _Node | None:
+        if not isinstance(schema, Mapping):
+            return None
+        reference = schema.get("$ref")
+        if isinstance(reference, str):
+            return self.definition(reference.rpartition("/")[2])
+        node = _Node()
+        for field, inner in schema.get("properties", {}).items():
+            child = self._node(inner)
+            if child is not None:
+                node.properties[field] = child
+        node.items = self._node(schema.get("items"))
+        node.additional = self._node(schema.get("additionalProperties"))
+        list_type = schema.get("x-kubernetes-list-type")
+        if list_type == "set":
+            node.unique = _SET
+        elif list_type == "map":
+            node.unique = tuple(schema.get("x-kubernetes-list-map-keys", ()))
+        empty = not node.properties and node.items is None and node.additional is None and node.unique is None
+        return None if empty else node
+
+
+def _check(value: Any, node: _Node, report: Report, pointer: Pointer) -> None:
+    if isinstance(value, list):
+        if node.unique is not None:
+            repeated(value, node.unique, report, pointer, _DEFAULTS)
+        if node.items is not None:
+            for index, item in enumerate(value):
+                _check(item, node.items, report, (*pointer, index))
+    elif isinstance(value, dict):
+        for name, child in node.properties.items():
+            inner = value.get(name)
+            if inner is not None:
+                _check(inner, child, report, (*pointer, name))
+        if node.additional is not None:
+            for name, inner in value.items():
+                _check(inner, node.additional, report, (*pointer, name))

@@ -1,0 +1,260 @@
+"""CustomResourceDefinitions as objects: names, versions, conversion, and the structure of their schemas.
+
+Source: ``validateCustomResourceDefinitionSpec`` and ``ValidateCustomResourceDefinitionOpenAPISchema`` in
+``k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation/validation.go``, ``ValidateStructural`` in
+``pkg/apiserver/schema/validation.go``, v0.34. Not covered: defaults against their own schema, the cost of CEL rules, and CEL rules that do
+not compile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from harness.engines import names
+from harness.engines.validation.admission import validate_client_config
+from harness.engines.validation.context import Check, Json, each, each_text, items, mapping, text
+from harness.model import Pointer
+
+_COLUMN_TYPES = frozenset({"integer", "number", "string", "boolean", "date"})
+_TYPES = frozenset({"object", "array", "string", "integer", "number", "boolean"})
+#: Fields of a schema that the API server does not support at all (specStandardValidatorV3 and the v1 strategy).
+_UNSUPPORTED = ("definitions", "dependencies", "patternProperties", "additionalItems", "id", "$ref", "$schema")
+#: Fields that value validations inside allOf, anyOf, oneOf and not must not have (validateNestedValueValidation).
+_NOT_NESTED = (
+    "additionalProperties", "default", "title", "description", "nullable", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource",
+    "x-kubernetes-int-or-string", "x-kubernetes-list-map-keys", "x-kubernetes-list-type", "x-kubernetes-map-type",
+)  # fmt: skip
+_JUNCTORS = ("allOf", "anyOf", "oneOf")
+_INT_OR_STRING = [{"type": "integer"}, {"type": "string"}]
+_APPROVAL = "api-approved.kubernetes.io"
+
+
+def validate_definition(body: Json, check: Check) -> None:
+    """A CustomResourceDefinition."""
+    spec, at = mapping(body.get("spec")), ("spec",)
+    group = text(spec.get("group"))
+    if check.required(spec, "group", at):
+        check.syntax(group, names.dns1123_subdomain, (*at, "group"))
+        if "." not in group:
+            check.error((*at, "group"), "should be a domain with at least one dot", "name", group)
+    _names(mapping(spec.get("names")), check, (*at, "names"))
+    plural = text(mapping(spec.get("names")).get("plural"))
+    name = text(mapping(body.get("metadata")).get("name"))
+    if name and plural and group and name != f"{plural}.{group}":
+        check.error(("metadata", "name"), f"must be {f'{plural}.{group}'!r} (names.plural and group), not {name!r}", "name", name)
+    if spec.get("preserveUnknownFields") is True:
+        check.error((*at, "preserveUnknownFields"), "must be false in apiextensions.k8s.io/v1", "forbidden")
+    _versions(spec, check, at)
+    _conversion(spec.get("conversion"), check, (*at, "conversion"))
+    protected = group in ("k8s.io", "kubernetes.io") or group.endswith((".k8s.io", ".kubernetes.io"))
+    approval = mapping(mapping(body.get("metadata")).get("annotations")).get(_APPROVAL)
+    if protected and not approval:
+        where = ("metadata", "annotations", _APPROVAL)
+        check.error(where, "protected groups must have approval annotation (see kubernetes/enhancements#1111)", "required")
+
+
+def _names(value: Json, check: Check, at: Pointer) -> None:
+    for field in ("plural", "kind"):
+        check.required(value, field, at)
+    for field in ("plural", "singular"):
+        check.optional_name(value, field, names.dns1035_label, at)
+    for field in ("kind", "listKind"):
+        if text(value.get(field)):
+            check.syntax(text(value[field]).lower(), names.dns1035_label, (*at, field))
+    if value.get("kind") and value.get("kind") == value.get("listKind"):
+        check.error((*at, "listKind"), "kind and listKind may not be the same", "name")
+    for field in ("shortNames", "categories"):
+        for place, short in each_text(value.get(field), (*at, field)):
+            check.syntax(short, names.dns1035_label, place)
+
+
+def _versions(spec: Json, check: Check, at: Pointer) -> None:
+    versions, place = list(each(spec.get("versions"), (*at, "versions"))), (*at, "versions")
+    seen: set[str] = set()
+    for where, version in versions:
+        name = text(version.get("name"))
+        check.syntax(name, names.dns1035_label, (*where, "name"))
+        if name in seen:
+            check.error((*where, "name"), f"duplicate version {name}", "duplicate")
+        seen.add(name)
+        warning = version.get("deprecationWarning")
+        if warning is not None and version.get("deprecated") is not True:
+            check.error((*where, "deprecationWarning"), "can only be set for deprecated versions", "forbidden")
+        for spot, column in each(version.get("additionalPrinterColumns"), (*where, "additionalPrinterColumns")):
+            if column.get("type") not in _COLUMN_TYPES:
+                check.error((*spot, "type"), f"must be one of {', '.join(sorted(_COLUMN_TYPES))}", "enum", column.get("type"))
+        schema = mapping(version.get("schema")).get("openAPIV3Schema")
+        if schema is None:
+            check.error((*where, "schema", "openAPIV3Schema"), "required field is missing", "required")
+        elif isinstance(schema, dict):
+            _schema(schema, check, (*where, "schema", "openAPIV3Schema"))
+    storage = sum(1 for _, version in versions if version.get("storage") is True)
+    if storage != 1:
+        check.error(place, f"must have exactly one version marked as storage version, has {storage}", "storage-version")
+
+
+def _conversion(value: Any, check: Check, at: Pointer) -> None:
+    if not isinstance(value, dict):
+        return
+    webhook = value.get("webhook")
+    if value.get("strategy") == "Webhook":
+        config = mapping(webhook).get("clientConfig")
+        if not isinstance(config, dict):
+            check.error((*at, "webhook", "clientConfig"), "required when strategy is set to Webhook", "required")
+        else:
+            validate_client_config(config, check, (*at, "webhook", "clientConfig"))
+        versions = [version for version in items(mapping(webhook).get("conversionReviewVersions")) if isinstance(version, str)]
+        if not {"v1", "v1beta1"} & set(versions):
+            check.error((*at, "webhook", "conversionReviewVersions"), "must include at least one of v1, v1beta1", "required")
+    elif webhook is not None:
+        check.error((*at, "webhook"), "should not be set when strategy is not set to Webhook", "forbidden")
+
+
+# --- the schema of a version ---------------------------------------------------------------------------------------------------------
+
+#: Where a node is: a linked list, so that pointers cost nothing until something is wrong.
+_Trail = tuple[Any, ...]
+
+
+def _pointer(at: Pointer, trail: _Trail) -> Pointer:
+    parts: list[str | int] = []
+    while trail:
+        parts.append(trail[1])
+        trail = trail[0]
+    return (*at, *reversed(parts))
+
+
+def _schema(root: Json, check: Check, at: Pointer) -> None:
+    if root.get("type") != "object":
+        check.error((*at, "type"), "must be object at the root", "structural")
+    if root.get("nullable") is True:
+        check.error((*at, "nullable"), "cannot be true at the root", "structural")
+    if root.get("additionalProperties") is not None:
+        check.error((*at, "additionalProperties"), "must not be used at the root", "structural")
+    metadata = mapping(mapping(root.get("properties")).get("metadata"))
+    extra = set(mapping(metadata.get("properties"))) - {"name", "generateName"}
+    if extra:
+        where = (*at, "properties", "metadata")
+        check.error(where, "must not specify anything other than name and generateName, but metadata is implicitly specified", "structural")
+    for name in ("kind", "apiVersion"):
+        kind = mapping(root.get("properties")).get(name)
+        if isinstance(kind, dict) and kind.get("type") != "string":
+            check.error((*at, "properties", name, "type"), "must be string", "structural")
+    stack: list[tuple[Json, _Trail, bool]] = [(root, (), False)]
+    while stack:
+        node, trail, nested = stack.pop()
+        for field, message in _node_errors(node, nested):
+            check.error(_pointer(at, (trail, field)), message, "structural")
+        _push(node, trail, nested, stack)
+
+
+def _push(node: Json, trail: _Trail, nested: bool, stack: list[tuple[Json, _Trail, bool]]) -> None:
+    """Adds the nodes below. ``nested``: inside a logical alternative."""
+    properties = node.get("properties")
+    if isinstance(properties, dict):
+        below = (trail, "properties")
+        for name, inner in properties.items():
+            if isinstance(inner, dict):
+                stack.append((inner, (below, name), nested))
+    for field in ("items", "additionalProperties"):
+        inner = node.get(field)
+        if isinstance(inner, dict):
+            stack.append((inner, (trail, field), nested))
+    if isinstance(node.get("not"), dict):
+        stack.append((node["not"], (trail, "not"), True))
+    for junctor in _JUNCTORS:
+        alternatives = node.get(junctor)
+        if alternatives and isinstance(alternatives, list) and not _is_int_or_string(node, junctor, alternatives):
+            below = (trail, junctor)
+            for index, inner in enumerate(alternatives):
+                if isinstance(inner, dict):
+                    stack.append((inner, (below, index), True))
+
+
+def _is_int_or_string(node: Json, junctor: str, alternatives: list[Any]) -> bool:
+    """The pattern that controller-gen writes beside x-kubernetes-int-or-string may name types."""
+    if node.get("x-kubernetes-int-or-string") is not True:
+        return False
+    return alternatives == _INT_OR_STRING if junctor == "anyOf" else junctor == "allOf" and mapping(alternatives[0]).get("anyOf") == _INT_OR_STRING
+
+
+def _node_errors(node: Json, nested: bool) -> Iterator[tuple[str, str]]:
+    kind = node.get("type")
+    for field in _UNSUPPORTED:
+        if field in node and node[field] is not None and node[field] != "" and node[field] != {}:
+            yield field, "is not supported"
+    if node.get("uniqueItems") is True:
+        yield "uniqueItems", "cannot be set to true since the runtime complexity becomes quadratic"
+    if kind and kind not in _TYPES:
+        yield "type", f"must be one of {', '.join(sorted(_TYPES))}"
+    if node.get("properties") and (isinstance(node.get("additionalProperties"), dict) or node.get("additionalProperties") is False):
+        yield "additionalProperties", "additionalProperties and properties are mutual exclusive"
+    if nested:
+        if kind:
+            yield "type", "must be empty to be structural"
+        for field in _NOT_NESTED:
+            if node.get(field) not in (None, False, "", []):
+                yield field, "must be undefined inside a logical alternative to be structural"
+        return
+    yield from _structural_errors(node, kind)
+
+
+def _structural_errors(node: Json, kind: Any) -> Iterator[tuple[str, str]]:
+    preserve, either = node.get("x-kubernetes-preserve-unknown-fields"), node.get("x-kubernetes-int-or-string") is True
+    if not kind and not either and preserve is not True:
+        yield "type", "must not be empty"
+    if kind and either:
+        yield "type", "must be empty if x-kubernetes-int-or-string is true"
+    if kind == "array" and node.get("items") is None:
+        yield "items", "must be specified"
+    if preserve is False:
+        yield "x-kubernetes-preserve-unknown-fields", "must be true or undefined"
+    if preserve is True and either:
+        yield "x-kubernetes-preserve-unknown-fields", "must be false if x-kubernetes-int-or-string is true"
+    if node.get("x-kubernetes-embedded-resource") is True:
+        if kind != "object":
+            yield "type", "must be object if x-kubernetes-embedded-resource is true"
+        elif preserve is not True and not node.get("properties"):
+            yield "properties", "must not be empty if x-kubernetes-embedded-resource is true without x-kubernetes-preserve-unknown-fields"
+    yield from _list_errors(node, kind)
+    rules = node.get("x-kubernetes-validations")
+    if isinstance(rules, list):
+        for index, rule in enumerate(rules):
+            if isinstance(rule, dict) and not text(rule.get("rule")).strip():
+                yield "x-kubernetes-validations", f"rule {index} is not specified"
+
+
+def _list_errors(node: Json, kind: Any) -> Iterator[tuple[str, str]]:
+    list_type, map_type, keys = node.get("x-kubernetes-list-type"), node.get("x-kubernetes-map-type"), node.get("x-kubernetes-list-map-keys")
+    if map_type is not None and (kind != "object" or map_type not in ("atomic", "granular")):
+        yield "x-kubernetes-map-type", "must be atomic or granular, on an object"
+    if list_type is None:
+        if keys:
+            yield "x-kubernetes-list-type", "must be map if x-kubernetes-list-map-keys is non-empty"
+        return
+    if kind != "array" or list_type not in ("atomic", "set", "map"):
+        yield "x-kubernetes-list-type", "must be atomic, set or map, on an array"
+        return
+    inner = mapping(node.get("items"))
+    if list_type == "set":
+        if inner.get("type") == "object" and inner.get("x-kubernetes-map-type") != "atomic":
+            yield "x-kubernetes-list-type", "items of a set must be atomic: set x-kubernetes-map-type: atomic on them"
+        elif inner.get("type") == "array" and inner.get("x-kubernetes-list-type") not in (None, "atomic"):
+            yield "x-kubernetes-list-type", "items of a set must be atomic: set x-kubernetes-list-type: atomic on them"
+    elif list_type == "map":
+        if not keys:
+            yield "x-kubernetes-list-map-keys", "must not be empty if x-kubernetes-list-type is map"
+        if inner.get("type") != "object":
+            yield "items", "must be an object if x-kubernetes-list-type is map"
+        properties, required = mapping(inner.get("properties")), items(inner.get("required"))
+        for key in items(keys):
+            declared = properties.get(key) if isinstance(key, str) else None
+            if not isinstance(declared, dict):
+                yield "x-kubernetes-list-map-keys", f"key {key!r} is not a property of the items"
+            elif declared.get("type") in ("array", "object"):
+                yield "x-kubernetes-list-map-keys", f"key {key!r} must be a scalar"
+            elif key not in required and declared.get("default") is None:
+                yield "x-kubernetes-list-map-keys", f"key {key!r} must be required or have a default"
+        if len(items(keys)) != len({key for key in items(keys) if isinstance(key, str)}):
+            yield "x-kubernetes-list-map-keys", "must not have a key twice"

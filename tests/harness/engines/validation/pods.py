@@ -1,0 +1,255 @@
+"""Pods and pod templates.
+
+Source: ``ValidatePodSpec`` and ``ValidatePodTemplateSpec``, ``k8s.io/kubernetes/pkg/apis/core/validation/validation.go``, v1.34. Windows
+options, mirror pods and the checks of updates are not covered.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from harness.engines import names
+from harness.engines.report import is_elided
+from harness.engines.validation.addresses import legacy_ip
+from harness.engines.validation.containers import PodContext, validate_containers, validate_profiles
+from harness.engines.validation.context import Check, Json, each, each_text, items, mapping, number, text
+from harness.engines.validation.metadata import validate_annotations
+from harness.engines.validation.resources import validate_overhead
+from harness.engines.validation.volumes import validate_volumes
+from harness.model import Pointer
+
+_SYSCTL = re.compile(r"([a-z0-9]([-_a-z0-9]*[a-z0-9])?[./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?", re.ASCII)
+_APPARMOR_KEY = "container.apparmor.security.beta.kubernetes.io/"
+_INT32 = re.compile(r"0|[-+]?[1-9][0-9]*", re.ASCII)
+_SECCOMP_KEYS = ("seccomp.security.alpha.kubernetes.io/pod", "container.seccomp.security.alpha.kubernetes.io/")
+
+
+def validate_pod(body: Json, check: Check) -> None:
+    """A Pod on its own."""
+    spec = body.get("spec")
+    if isinstance(spec, dict):
+        _annotations(mapping(body.get("metadata")).get("annotations"), spec, check, ("metadata", "annotations"))
+        validate_pod_spec(spec, check, ("spec",))
+
+
+def validate_template(value: Any, check: Check, at: Pointer) -> None:
+    """``ValidatePodTemplateSpec``."""
+    template = mapping(value)
+    metadata, spec = mapping(template.get("metadata")), template.get("spec")
+    check.labels(metadata.get("labels"), (*at, "metadata", "labels"))
+    validate_annotations(metadata.get("annotations"), check, (*at, "metadata", "annotations"))
+    if not isinstance(spec, dict):
+        check.error((*at, "spec", "containers"), "required field is missing", "required")
+        return
+    _annotations(metadata.get("annotations"), spec, check, (*at, "metadata", "annotations"))
+    validate_pod_spec(spec, check, (*at, "spec"))
+    if items(spec.get("ephemeralContainers")):
+        check.error((*at, "spec", "ephemeralContainers"), "ephemeral containers not allowed in pod template", "forbidden")
+
+
+def validate_pod_template_object(body: Json, check: Check) -> None:
+    """A PodTemplate."""
+    validate_template(body.get("template"), check, ("template",))
+
+
+def _annotations(value: Any, spec: Json, check: Check, at: Pointer) -> None:
+    """``ValidatePodSpecificAnnotations``."""
+    for key, annotation in mapping(value).items():
+        if not isinstance(annotation, str) or is_elided(annotation):
+            continue
+        if key.startswith(_APPARMOR_KEY):
+            container = key.removeprefix(_APPARMOR_KEY)
+            known = {text(item.get("name")) for field in ("containers", "initContainers", "ephemeralContainers") for _, item in each(spec.get(field), ())}
+            if container not in known:
+                check.error((*at, key), f"container {container!r} not found", "reference")
+            if annotation not in ("", "runtime/default", "unconfined") and not annotation.startswith("localhost/"):
+                check.error((*at, key), f"invalid AppArmor profile name: {annotation!r}", "invalid")
+        elif key == "controller.kubernetes.io/pod-deletion-cost" and not _INT32.fullmatch(annotation):
+            check.error((*at, key), "must be a 32bit integer", "invalid")
+        elif key.startswith(_SECCOMP_KEYS):
+            if annotation.startswith("localhost/"):
+                check.relative_path(annotation.removeprefix("localhost/"), (*at, key))
+            elif annotation not in ("runtime/default", "docker/default", "unconfined"):
+                check.error((*at, key), "must be a valid seccomp profile", "invalid")
+
+
+def validate_pod_spec(spec: Json, check: Check, at: Pointer) -> None:
+    """``ValidatePodSpec``. The caller's workload adds its own demands (restart policy, claims as volumes)."""
+    validate_pod_spec_with(spec, {}, check, at)
+
+
+def validate_pod_spec_with(spec: Json, extra_volumes: dict[str, Json], check: Check, at: Pointer) -> None:
+    """``ValidatePodSpec`` for a pod that gets more volumes than it declares (a StatefulSet's claims)."""
+    volumes = {**validate_volumes(spec.get("volumes"), check, (*at, "volumes")), **extra_volumes}
+    validate_containers(spec, check, at, PodContext(spec, volumes))
+    for field, form in _NAMES:
+        check.optional_name(spec, field, form, at)
+    check.labels(spec.get("nodeSelector"), (*at, "nodeSelector"))
+    _security_context(spec, check, at)
+    _host_network(spec, check, at)
+    _dns(spec, check, at)
+    _tolerations(spec.get("tolerations"), check, (*at, "tolerations"))
+    _spread(spec.get("topologySpreadConstraints"), check, (*at, "topologySpreadConstraints"))
+    _affinity(mapping(spec.get("affinity")), check, (*at, "affinity"))
+    for place, alias in each(spec.get("hostAliases"), (*at, "hostAliases")):
+        legacy_ip(alias.get("ip"), check, (*place, "ip"))
+        for where, host in each_text(alias.get("hostnames"), (*place, "hostnames")):
+            check.syntax(host, names.dns1123_subdomain, where)
+    for place, gate in each(spec.get("readinessGates"), (*at, "readinessGates")):
+        check.syntax(gate.get("conditionType"), names.qualified_name, (*place, "conditionType"))
+    for place, gate in each(spec.get("schedulingGates"), (*at, "schedulingGates")):
+        check.syntax(gate.get("name"), names.qualified_name, (*place, "name"))
+    for place, claim in each(spec.get("resourceClaims"), (*at, "resourceClaims")):
+        check.reference(claim, "name", place, names.dns1123_label)
+        check.exactly_one(claim, ("resourceClaimName", "resourceClaimTemplateName"), place, "source")
+    validate_overhead(spec.get("overhead"), check, (*at, "overhead"))
+
+
+_NAMES = (
+    ("serviceAccountName", names.dns1123_subdomain),
+    ("nodeName", names.dns1123_subdomain),
+    ("hostname", names.dns1123_label),
+    ("subdomain", names.dns1123_label),
+    ("priorityClassName", names.dns1123_subdomain),
+    ("runtimeClassName", names.dns1123_subdomain),
+)
+
+
+def _security_context(spec: Json, check: Check, at: Pointer) -> None:
+    context, place = mapping(spec.get("securityContext")), (*at, "securityContext")
+    validate_profiles(context, check, place)
+    if spec.get("shareProcessNamespace") is True and spec.get("hostPID") is True:
+        check.error((*at, "shareProcessNamespace"), "ShareProcessNamespace and HostPID cannot both be enabled", "forbidden")
+    seen: set[str] = set()
+    for where, sysctl in each(context.get("sysctls"), (*place, "sysctls")):
+        name = text(sysctl.get("name"))
+        if check.required(sysctl, "name", where):
+            if len(name) > 253 or not _SYSCTL.fullmatch(name):
+                check.error((*where, "name"), f"must be the name of a sysctl, not {name!r}", "name", name)
+            elif name in seen:
+                check.error((*where, "name"), f"duplicate sysctl {name}", "duplicate")
+            elif spec.get("hostNetwork") is True and name.replace("/", ".").startswith("net."):
+                check.error((*where, "name"), "may not be specified when hostNetwork is true", "forbidden")
+        seen.add(name)
+
+
+def _host_network(spec: Json, check: Check, at: Pointer) -> None:
+    if spec.get("hostNetwork") is not True:
+        return
+    for place, container in each(spec.get("containers"), (*at, "containers")):
+        for where, port in each(container.get("ports"), (*place, "ports")):
+            host_port = number(port.get("hostPort"))
+            if host_port and host_port != number(port.get("containerPort")):
+                check.error((*where, "hostPort"), "must match containerPort when hostNetwork is true", "invalid")
+
+
+def _dns(spec: Json, check: Check, at: Pointer) -> None:
+    config, place = spec.get("dnsConfig"), (*at, "dnsConfig")
+    if spec.get("dnsPolicy") == "None" and not items(mapping(config).get("nameservers")):
+        check.error((*place, "nameservers"), "must provide at least one DNS nameserver when dnsPolicy is None", "required")
+    if not isinstance(config, dict):
+        return
+    servers, searches = items(config.get("nameservers")), [text(search) for search in items(config.get("searches"))]
+    if len(servers) > 3:
+        check.error((*place, "nameservers"), "must not have more than 3 nameservers", "size")
+    for where, server in each_text(servers, (*place, "nameservers")):
+        legacy_ip(server, check, where)
+    if len(searches) > 32:
+        check.error((*place, "searches"), "must not have more than 32 search paths", "size")
+    if len(" ".join(searches)) > 2048:
+        check.error((*place, "searches"), "must not have more than 2048 characters (including spaces)", "size")
+    for where, search in each_text(config.get("searches"), (*place, "searches")):
+        if search != ".":
+            check.syntax(search.removesuffix("."), names.dns1123_subdomain_with_underscore, where)
+    for where, option in each(config.get("options"), (*place, "options")):
+        check.required(option, "name", where)
+
+
+def _tolerations(value: Any, check: Check, at: Pointer) -> None:
+    """``ValidateTolerations``."""
+    for place, toleration in each(value, at):
+        key, operator, content = text(toleration.get("key")), toleration.get("operator") or "Equal", toleration.get("value")
+        if key:
+            check.syntax(key, names.qualified_name, (*place, "key"), "label")
+        elif operator != "Exists":
+            check.error((*place, "operator"), "must be Exists when key is empty, which means \"match all values and all keys\"", "toleration")
+        if toleration.get("tolerationSeconds") is not None and toleration.get("effect") != "NoExecute":
+            check.error((*place, "effect"), "must be 'NoExecute' when tolerationSeconds is set", "toleration")
+        if operator == "Exists" and content:
+            check.error((*place, "value"), "must be empty when operator is 'Exists'", "toleration", content)
+        elif operator == "Equal":
+            check.syntax(content, names.label_value, (*place, "value"), "label")
+
+
+def _spread(value: Any, check: Check, at: Pointer) -> None:
+    """``validateTopologySpreadConstraints``: repeated ones are the schema's list keys."""
+    for place, constraint in each(value, at):
+        check.required(constraint, "topologyKey", place)
+        if constraint.get("minDomains") is not None and constraint.get("whenUnsatisfiable") != "DoNotSchedule":
+            check.error((*place, "minDomains"), "can only be used if whenUnsatisfiable is DoNotSchedule", "forbidden")
+        check.selector(constraint.get("labelSelector"), (*place, "labelSelector"))
+        _match_keys(constraint, ("matchLabelKeys",), check, place)
+
+
+def _match_keys(term: Json, fields: tuple[str, ...], check: Check, at: Pointer) -> None:
+    for field in fields:
+        keys = items(term.get(field))
+        if keys and term.get("labelSelector") is None:
+            check.error((*at, field), "must not be specified when labelSelector is not set", "forbidden")
+        elif keys:
+            check.label_keys(keys, (*at, field))
+
+
+def _affinity(affinity: Json, check: Check, at: Pointer) -> None:
+    node, place = mapping(affinity.get("nodeAffinity")), (*at, "nodeAffinity")
+    required, preferred = "requiredDuringSchedulingIgnoredDuringExecution", "preferredDuringSchedulingIgnoredDuringExecution"
+    if isinstance(node.get(required), dict):
+        where = (*place, required, "nodeSelectorTerms")
+        if not items(node[required].get("nodeSelectorTerms")):
+            check.error(where, "must have at least one node selector term", "required")
+        for spot, term in each(node[required].get("nodeSelectorTerms"), where):
+            _node_term(term, check, spot, values=True)
+    for where, term in each(node.get(preferred), (*place, preferred)):
+        _node_term(mapping(term.get("preference")), check, (*where, "preference"), values=False)
+    for field in ("podAffinity", "podAntiAffinity"):
+        pod, place = mapping(affinity.get(field)), (*at, field)
+        for where, term in each(pod.get(required), (*place, required)):
+            _pod_term(term, check, where)
+        for where, weighted in each(pod.get(preferred), (*place, preferred)):
+            _pod_term(mapping(weighted.get("podAffinityTerm")), check, (*where, "podAffinityTerm"))
+
+
+def _node_term(term: Json, check: Check, at: Pointer, *, values: bool) -> None:
+    """``ValidateNodeSelectorTerm``; label values are checked in required terms only."""
+    for place, requirement in each(term.get("matchExpressions"), (*at, "matchExpressions")):
+        _node_operator(requirement, check, place)
+        check.syntax(requirement.get("key"), names.qualified_name, (*place, "key"), "label")
+        if values:
+            for where, value in each_text(requirement.get("values"), (*place, "values")):
+                check.syntax(value, names.label_value, where, "label")
+    for place, requirement in each(term.get("matchFields"), (*at, "matchFields")):
+        if requirement.get("operator") not in ("In", "NotIn") or len(items(requirement.get("values"))) != 1:
+            check.error(place, "must have operator In or NotIn and exactly one value", "selector")
+        if requirement.get("key") != "metadata.name":
+            check.error((*place, "key"), "must be metadata.name", "selector")
+
+
+def _node_operator(requirement: Json, check: Check, at: Pointer) -> None:
+    operator, values = requirement.get("operator"), items(requirement.get("values"))
+    if operator in ("In", "NotIn") and not values:
+        check.error((*at, "values"), "must be specified when operator is In or NotIn", "selector")
+    elif operator in ("Exists", "DoesNotExist") and values:
+        check.error((*at, "values"), "must not be specified when operator is Exists or DoesNotExist", "selector")
+    elif operator in ("Gt", "Lt") and len(values) != 1:
+        check.error((*at, "values"), "must be a single value when operator is Lt or Gt", "selector")
+
+
+def _pod_term(term: Json, check: Check, at: Pointer) -> None:
+    check.selector(term.get("labelSelector"), (*at, "labelSelector"))
+    check.selector(term.get("namespaceSelector"), (*at, "namespaceSelector"))
+    for place, namespace in each_text(term.get("namespaces"), (*at, "namespaces")):
+        check.syntax(namespace, names.dns1123_label, place)
+    _match_keys(term, ("matchLabelKeys", "mismatchLabelKeys"), check, at)
+    if check.required(term, "topologyKey", at):
+        check.syntax(term["topologyKey"], names.qualified_name, (*at, "topologyKey"), "label")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
 from harness.report.cases import CaseItem, Family, collect, run
 from harness.report.terminal import ledger
 

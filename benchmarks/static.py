@@ -69,7 +69,9 @@ def copy(target: Path, size: int) -> Path:
             shutil.copytree(original, twin)
             for path in twin.rglob("*.yaml"):
                 text = path.read_text(encoding="utf-8")
-                path.write_text(text.replace(f"clusters/{original.name}", f"clusters/{twin.name}").replace(f"{original.name}.example.com", f"{twin.name}.example.com"))
+                path.write_text(
+                    text.replace(f"clusters/{original.name}", f"clusters/{twin.name}").replace(f"{original.name}.example.com", f"{twin.name}.example.com")
+                )
             lock = target / "tests" / "lock" / original.name
             if lock.is_dir():
                 shutil.copytree(lock, lock.with_name(twin.name))

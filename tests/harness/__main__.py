@@ -53,9 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _refuse(f"{options.repo} is not a folder")
     if charts is not None and not charts.is_dir():
         return _refuse(f"chart folder {charts} does not exist")
-    workspace = Workspace(
-        options.repo, Options(charts=charts, pull=options.pull, cache=not options.no_cache, kubernetes_version=options.kubernetes_version)
-    )
+    workspace = Workspace(options.repo, Options(charts=charts, pull=options.pull, cache=not options.no_cache, kubernetes_version=options.kubernetes_version))
     try:
         return COMMANDS[options.command].run(workspace, options)
     except (CommandError, ToolError) as error:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness.compliance.waivers import Waivers, load_waivers
+from harness.compliance.waivers import load_waivers
 from harness.flux.discovery import manifests
-from harness.model import Finding, NotEvaluated
 from harness.rules import all_rules
 from harness.rules.context import Context
-from harness.rules.engine import Case, evaluate_repository, evaluate_world, unmatched
+from harness.rules.engine import evaluate_repository, evaluate_world, unmatched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from harness.flux.workspace import Workspace
+    from harness.model import Finding, NotEvaluated
+    from harness.rules.engine import Case
 
 #: The waivers of a repository that has any.
 WAIVERS = "tests/intent/waivers.yaml"
@@ -62,5 +63,8 @@ def prove(workspace: Workspace, *, progress: Callable[[str], None] = lambda _mes
 
 
 def _waive(workspace: Workspace, verdict: Verdict) -> None:
-    waivers: Waivers = load_waivers(workspace.repository, WAIVERS, today=workspace.today)
+    """Apply the repository's waivers, if it has any, and hold the rules about waivers against them."""
+    waivers = load_waivers(workspace.repository, WAIVERS, today=workspace.today)
     verdict.waived = waivers.apply(verdict.cases)
+    if workspace.repository.exists(WAIVERS):
+        verdict.cases += waivers.judge(complete=len(workspace.selected) == len(workspace.clusters))

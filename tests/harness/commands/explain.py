@@ -32,7 +32,13 @@ def run(workspace: Workspace, options: argparse.Namespace) -> int:
         near = difflib.get_close_matches(options.rule.upper(), [known.id for known in all_rules()], n=3)
         raise CommandError(f"there is no rule {options.rule}" + (f": did you mean {', '.join(near)}?" if near else ""))
     out(f"{bold(rule.id)}  {rule.title}")
-    for label, text in (("applies", scope_text(rule)), ("severity", rule.severity), ("why", rule.why), ("fix", rule.fix), ("controls", ", ".join(rule.controls))):
+    for label, text in (
+        ("applies", scope_text(rule)),
+        ("severity", rule.severity),
+        ("why", rule.why),
+        ("fix", rule.fix),
+        ("controls", ", ".join(rule.controls)),
+    ):
         if text:
             out(f"  {label:<10}{text}")
     return 0

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import date
 
+    from harness.engines.schema import SchemaSet
     from harness.flux.helm import Rendered
     from harness.flux.kustomize import Built, BuiltObject
-    from harness.engines.schema import SchemaSet
     from harness.flux.workspace import Workspace
     from harness.model import Locator
 
@@ -88,7 +88,9 @@ class Builder:
         self._start()
         while self._step_kustomizations() or self._step_releases() or self._step_sets():
             if len(self._builds) + len(self._releases) > _NODES:
-                self._problems.append(Problem("flux-too-many", self._root.name, Location(self._root.path), f"more than {_NODES} Kustomizations and HelmReleases"))
+                self._problems.append(
+                    Problem("flux-too-many", self._root.name, Location(self._root.path), f"more than {_NODES} Kustomizations and HelmReleases")
+                )
                 break
         self._expand()
         schemas = schemas_for(self.kubernetes_version, list(self._objects.values()))
@@ -117,8 +119,15 @@ class Builder:
                 self._forget()
                 self._kustomize([(improved, normalise(improved.get("spec", "path")))])
             return
-        body = {"apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization", "metadata": {"name": self._root.name}, "spec": {"path": self._root.path}}
-        stand_in = Object(ObjectId(self._root.name, "kustomize.toolkit.fluxcd.io", "Kustomization", "", self._root.name), body, Origin(fixed(Location(self._root.path))))
+        body = {
+            "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
+            "kind": "Kustomization",
+            "metadata": {"name": self._root.name},
+            "spec": {"path": self._root.path},
+        }
+        stand_in = Object(
+            ObjectId(self._root.name, "kustomize.toolkit.fluxcd.io", "Kustomization", "", self._root.name), body, Origin(fixed(Location(self._root.path)))
+        )
         self._kustomize([(stand_in, self._root.path)])
 
     def _forget(self) -> None:
@@ -147,11 +156,11 @@ class Builder:
         if resolved.path is not None:
             yield resolved.path
             return
-        built = self._workspace.artifacts.build(item, resolved.source) if resolved.source is not None else None
-        if built is None:
+        made = self._workspace.artifacts.build(item, resolved.source) if resolved.source is not None else None
+        if made is None:
             self._skip(item, resolved.elsewhere)
         else:
-            self._take(item, "", built)
+            self._take(item, "", made.built, elided=made.elided)
 
     def _skip(self, item: Object, why: str) -> None:
         self._builds[item.namespace, item.name] = Build(item, str(item.get("spec", "path", default="")), elsewhere=why)
@@ -164,14 +173,19 @@ class Builder:
         for (item, folder), built in zip(batch, results, strict=True):
             self._take(item, folder, built)
 
-    def _take(self, item: Object, folder: str, built: Built) -> None:
+    def _take(self, item: Object, folder: str, built: Built, *, elided: bool = False) -> None:
         """Substitute what a Kustomization built and take its objects into the cluster."""
         self._builds[item.namespace, item.name] = Build(item, folder)
         subject = str(item.id)
         variables = self._variables(item)
         self._problems += [Problem(problem.code, problem.subject or subject, problem.location, problem.message) for problem in built.problems]
         self._problems += [
-            Problem("substitute-source-missing", subject, item.locate("spec", "postBuild", "substituteFrom"), f"{name} provides variables and is nowhere in this cluster")
+            Problem(
+                "substitute-source-missing",
+                subject,
+                item.locate("spec", "postBuild", "substituteFrom"),
+                f"{name} provides variables and is nowhere in this cluster",
+            )
             for name in variables.absent
         ]
         self._not_evaluated += [NotEvaluated(subject, f"values of {name}", "they are encrypted in Git or made outside of it") for name in variables.outside]
@@ -182,7 +196,7 @@ class Builder:
         missing: set[str] = set()
         for made in built.objects:
             body = self._substituted(item, made, variables, used, missing)
-            found = self._object(body, made, chain)
+            found = self._object(body, Origin(made.locate, chain, elided=elided))
             if found is not None and self._add(found):
                 objects.append(found)
         self._builds[item.namespace, item.name] = Build(item, folder, tuple(objects), variables.values, frozenset(used), tuple(sorted(missing)), built.files)
@@ -281,18 +295,18 @@ class Builder:
 
     # Objects
 
-    def _object(self, body: Mapping[str, Any], made: BuiltObject, chain: tuple[Link, ...]) -> Object | None:
+    def _object(self, body: Mapping[str, Any], origin: Origin) -> Object | None:
         metadata = body.get("metadata")
         api_version, kind = body.get("apiVersion"), body.get("kind")
         if not isinstance(metadata, dict) or not isinstance(api_version, str) or not isinstance(kind, str):
-            where = made.locate(())
+            where = origin.locate(())
             self._problems.append(Problem("object-not-kubernetes", where.path, where, "it has no apiVersion, kind or metadata after substitution"))
             return None
         clean = {key: value for key, value in body.items() if key != "sops"}
         identity = ObjectId(self._root.name, group_of(api_version), kind, str(metadata.get("namespace") or ""), str(metadata.get("name") or ""))
         if "sops" in body:
             self._not_evaluated.append(NotEvaluated(str(identity), "its encrypted values", "they are encrypted with SOPS"))
-        return Object(identity, clean, Origin(made.locate, chain))
+        return Object(identity, clean, origin)
 
     def _add(self, found: Object, *, quiet: bool = False) -> bool:
         """Take an object into the cluster; false when another applier already brought it."""
@@ -302,7 +316,9 @@ class Builder:
                 message = f"{known.applier or 'bootstrap'} applies it too, from {known.locate()}"
                 self._problems.append(Problem("object-two-owners", str(found.id), found.locate(), message))
             elif not quiet:
-                self._problems.append(Problem("object-twice", str(found.id), found.locate(), f"{found.applier or 'bootstrap'} holds it twice, also at {known.locate()}"))
+                self._problems.append(
+                    Problem("object-twice", str(found.id), found.locate(), f"{found.applier or 'bootstrap'} holds it twice, also at {known.locate()}")
+                )
             return False
         self._objects[found.id] = found
         kind = str(found.group_kind)

@@ -192,9 +192,7 @@ def _named(repository: Repository, found: list[_Found]) -> tuple[ClusterRoot, ..
     short = {path: _short_name(repository, path) for path in by_path}
     count = Counter(short.values())
     names = {path: name if count[name] == 1 else path.replace("/", "-") or repository.root.name for path, name in short.items()}
-    roots = [
-        ClusterRoot(names[path], path, item.found_by, object_of(item.document, names[path]) if item.document else None) for path, item in by_path.items()
-    ]
+    roots = [ClusterRoot(names[path], path, item.found_by, object_of(item.document, names[path]) if item.document else None) for path, item in by_path.items()]
     return tuple(sorted(roots, key=lambda root: root.name))
 
 

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.flux.discovery import normalise
-from harness.flux.kinds import ARTIFACT_GENERATOR, source_kind
+from harness.flux.kinds import source_kind
 
 if TYPE_CHECKING:
     from harness.model import Object

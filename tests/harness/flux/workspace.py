@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.flux.artifacts import Artifacts
@@ -25,6 +23,9 @@ from harness.flux.tools import Tools
 from harness.source.repository import Repository
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from harness.flux.world import World
 
 #: Where the lock lies in a repository that has one.
@@ -94,7 +95,8 @@ class Workspace:
 
     @cached_property
     def artifacts(self) -> Artifacts:
-        return Artifacts(self.charts, self.cache, self.tools)
+        folder = self.root / LOCK_FOLDER
+        return Artifacts(self.charts, self.cache, self.tools, folder if folder.is_dir() else None)
 
     @cached_property
     def clusters(self) -> tuple[ClusterRoot, ...]:

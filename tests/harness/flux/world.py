@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from harness.flux.order import Order
 from harness.model import NotEvaluated, Object, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
 
     from harness.flux.helm import Rendered
@@ -69,7 +68,9 @@ class World:
     ) -> World:
         """A world of documents as they stand, with no build: for a folder of plain manifests and for the fixtures of rules."""
         objects = tuple(sorted((object_of(document, cluster) for document in documents), key=lambda item: item.id))
-        builds = {(item.namespace, item.name): Build(item, str(item.get("spec", "path", default=""))) for item in objects if str(item.group_kind) == KUSTOMIZATION}
+        builds = {
+            (item.namespace, item.name): Build(item, str(item.get("spec", "path", default=""))) for item in objects if str(item.group_kind) == KUSTOMIZATION
+        }
         return cls(
             cluster=ClusterRoot(cluster, f"clusters/{cluster}", "documents"),
             repository=repository,
@@ -105,7 +106,9 @@ class World:
 
     def problems_of(self, subject: Object | str, *codes: str) -> list[Problem]:
         """The problems that concern a subject (an object or a printed id), of some codes or of all."""
-        return [problem for problem in self._by_subject.get(str(subject.id) if isinstance(subject, Object) else subject, ()) if not codes or problem.code in codes]
+        return [
+            problem for problem in self._by_subject.get(str(subject.id) if isinstance(subject, Object) else subject, ()) if not codes or problem.code in codes
+        ]
 
     def is_namespaced(self, item: Object) -> bool | None:
         """Whether objects of this kind live in a namespace; None for a kind that no schema knows."""

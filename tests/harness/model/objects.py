@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.model.identity import GroupKind, ObjectId, group_of
-from harness.model.origin import Link, Location, Origin, Pointer
+
+if TYPE_CHECKING:
+    from harness.model.origin import Link, Location, Origin, Pointer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,9 +77,7 @@ class Object:
         """The value at a pointer, or ``default`` where any step of it is missing or of another type."""
         value: Any = self.body
         for part in pointer:
-            if isinstance(value, dict) and part in value:
-                value = value[part]
-            elif isinstance(value, list) and isinstance(part, int) and -len(value) <= part < len(value):
+            if (isinstance(value, dict) and part in value) or (isinstance(value, list) and isinstance(part, int) and -len(value) <= part < len(value)):
                 value = value[part]
             else:
                 return default

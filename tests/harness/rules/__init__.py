@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from functools import cache
+from typing import TYPE_CHECKING
 
-from harness.rules.base import Rule
+if TYPE_CHECKING:
+    from harness.rules.base import Rule
 
 _NOT_FAMILIES = frozenset({"base", "context", "engine"})
 

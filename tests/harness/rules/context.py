@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date
 from typing import TYPE_CHECKING
 
-from harness.model import Problem
-
 if TYPE_CHECKING:
+    from datetime import date
+
     from harness.flux.world import World
+    from harness.model import Problem
     from harness.source.repository import Repository
 
 

@@ -45,9 +45,7 @@ def evaluate_world(world: World, rules: Iterable[Rule]) -> list[Case]:
         if isinstance(rule.scope, Objects):
             subjects = world.of(*rule.scope.kinds) if rule.scope.kinds else world.objects
             where = rule.scope.where
-            for item in subjects:
-                if where is None or where(item):
-                    cases.append(_case(rule, str(item.id), None, rule.check(item, world)))
+            cases += [_case(rule, str(item.id), None, rule.check(item, world)) for item in subjects if where is None or where(item)]
         elif isinstance(rule.scope, Clusters):
             cases.append(_case(rule, world.cluster.name, Location(world.cluster.path), rule.check(world)))
     return _unique([*cases, *_orphans(world.problems, rules, cases)])
@@ -58,9 +56,8 @@ def evaluate_repository(context: Context, rules: Iterable[Rule], files: Sequence
     cases: list[Case] = []
     for rule in rules:
         if isinstance(rule.scope, Files):
-            for path in files:
-                if rule.scope.where is None or rule.scope.where(path):
-                    cases.append(_case(rule, path, Location(path), rule.check(path, context)))
+            where = rule.scope.where
+            cases += [_case(rule, path, Location(path), rule.check(path, context)) for path in files if where is None or where(path)]
         elif isinstance(rule.scope, WholeRepository):
             cases.append(_case(rule, REPOSITORY, Location("."), rule.check(context)))
     return _unique([*cases, *_orphans(context.problems, rules, cases)])
@@ -81,9 +78,7 @@ def _sought(rule: Rule) -> str:
 
 
 def _case(rule: Rule, subject: str, location: Location | None, violations: Iterable[Violation]) -> Case:
-    findings = tuple(
-        Finding(rule.id, subject, item.location, item.found, item.expect, rule.why, item.fix or rule.fix, rule.severity) for item in violations
-    )
+    findings = tuple(Finding(rule.id, subject, item.location, item.found, item.expect, rule.why, item.fix or rule.fix, rule.severity) for item in violations)
     where = findings[0].location if findings else location
     return Case(rule, subject, where or Location(""), findings)
 

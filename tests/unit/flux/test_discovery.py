@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from textwrap import dedent
+from typing import TYPE_CHECKING
 
 import pytest
-
 from harness.flux.discovery import discover, manifests, normalise
 from harness.source.repository import Repository
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def kustomization(name: str, path: str, source: str = "flux-system") -> str:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import permutations
+from itertools import pairwise, permutations
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from harness.flux.order import Order
 from harness.model import Link, Location, Object, ObjectId, Origin, fixed
+from hypothesis import given
+from hypothesis import strategies as st
 
 GROUPS = {"Kustomization": "kustomize.toolkit.fluxcd.io", "HelmRelease": "helm.toolkit.fluxcd.io", "CustomResourceDefinition": "apiextensions.k8s.io"}
 
@@ -53,7 +52,9 @@ def order_of(*objects: Object) -> Order:
 
 
 def test_missing_targets_are_named_with_who_wants_them() -> None:
-    order = order_of(make("Kustomization", "apps", dependsOn=depends("infra")), make("Kustomization", "other", dependsOn=[{"name": "apps", "namespace": "else"}]))
+    order = order_of(
+        make("Kustomization", "apps", dependsOn=depends("infra")), make("Kustomization", "other", dependsOn=[{"name": "apps", "namespace": "else"}])
+    )
     assert order.missing() == [(ks("apps"), ks("infra")), (ks("other"), Link("Kustomization", "else", "apps"))]
 
 
@@ -148,7 +149,7 @@ def test_waits_for_is_the_reachability_of_an_independent_search(graph: dict[str,
         for length in range(1, len(NAMES) + 1):
             for path in permutations(sorted(graph), length):
                 steps = (name, *path)
-                if all(after in graph[before] for before, after in zip(steps, steps[1:], strict=False)):
+                if all(after in graph[before] for before, after in pairwise(steps)):
                     reachable.add(path[-1])
         assert order.waits_for(ks(name)) == frozenset(ks(each) for each in reachable)
 
@@ -159,4 +160,3 @@ def test_a_cycle_is_found_exactly_when_some_node_waits_for_itself(graph: dict[st
     loops = {name for name in graph if ks(name) in order.waits_for(ks(name))}
     assert bool(order.cycles()) == bool(loops)
     assert {node.name for cycle in order.cycles() for node in cycle} <= loops
-

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from harness.rules import all_rules, rule_of
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -1,7 +1,8 @@
 """Which prefixes of a value a shell pattern matches.
 
 Source: fluxcd/pkg/envsubst/path, Go's path.Match with ``*`` crossing slashes. Lengths are bytes, as Go cuts strings by bytes; unlike Go
-this never lets ``?`` match half of a character, which would leave text that is not UTF-8 and fail a step later. The pattern is run as an automaton over the value once, so that no pattern takes more than length times length.
+this never lets ``?`` match half of a character, which would leave text that is not UTF-8 and fail a step later. The pattern is run as an
+automaton over the value once, so that no pattern takes more than length times length.
 """
 
 from __future__ import annotations

@@ -309,7 +309,7 @@ def ignore_paths_are_pointers(ks: Object, world: World) -> Iterator[Violation]:
 
 @FLX.rule(
     "FLX149",
-    title="the sync root builds itself as it was bootstrapped",
+    title="the sync root builds itself as it was bootstrapped, and what it leads to has an end",
     why=(
         "the first reconciliation applies the Kustomization of the sync from its own folder; if that one names another path or "
         "source, the second reconciliation "
@@ -318,8 +318,11 @@ def ignore_paths_are_pointers(ks: Object, world: World) -> Iterator[Violation]:
     fix="make path and sourceRef of the sync Kustomization equal in what bootstrap applies and in what the folder builds",
     scope=Clusters(),
     controls=("NIST-CM-2",),
+    claims=("flux-too-many",),
 )
 def root_builds_itself(world: World) -> Iterator[Violation]:
+    for problem in world.problems_of(world.cluster.name, "flux-too-many"):
+        yield Violation(found=problem.message, expect="Kustomizations that do not make further ones without end", location=problem.location)
     sync = world.cluster.sync
     built = world.find(KUSTOMIZATION, sync.namespace, sync.name) if sync is not None else None
     if sync is None or built is None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from harness.flux.kinds import KUSTOMIZATION
-from harness.model import Location, Severity
-from harness.rules.base import Clusters, Objects, Registry, Violation, violation
+from harness.model import Severity
+from harness.rules.base import Objects, Registry, Violation, violation
 from harness.rules.flx_common import entries, in_git, items, mapping, once, text
 
 if TYPE_CHECKING:
@@ -272,19 +272,6 @@ def data_is_not_forced(item: Object, world: World) -> Iterator[Violation]:
         yield violation(item, "metadata", field, f"{_DOMAIN}force", found=f"{item.kind} {item.name} is forced", expect="no force on what holds data")
     elif ks is not None and ks.spec.get("force") is True:
         yield violation(item, found=f"{item.kind} {item.name} is forced by Kustomization {ks.name} (force: true)", expect="force: false where data is held")
-
-
-@FLX.rule(
-    "FLX813",
-    title="a cluster is of a size that can be built",
-    why="a repository whose Kustomizations make Kustomizations without end has no final state",
-    fix="break the loop: some Kustomization yields itself under another name",
-    scope=Clusters(),
-    claims=("flux-too-many",),
-)
-def is_finite(world: World) -> Iterator[Violation]:
-    for problem in world.problems_of(world.cluster.name, "flux-too-many"):
-        yield Violation(found=problem.message, expect="an end", location=problem.location or Location(world.cluster.path))
 
 
 RULES: Final = tuple(FLX.rules)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from harness.flux.world import World
-    from harness.model import Object, Pointer
+    from harness.model import Location, Object, Pointer, Problem
 
 FLX: Final = Registry()
 
@@ -68,7 +68,7 @@ _OPAQUE: Final = frozenset({"data", "stringData", "binaryData", "args", "command
 def no_variable_left(item: Object, world: World) -> Iterator[Violation]:
     problems = [problem for problem in world.problems_of(item) if problem.code.startswith("substitute-")]
     for problem in problems:
-        yield Violation(found=problem.message, expect="a value, a default or an escape for every variable", location=problem.location)
+        yield Violation(found=problem.message, expect="a value, a default or an escape for every variable", location=_place(problem, item))
     if problems or not in_git(item) or _OPT_OUT in item.annotations or _OPT_OUT in item.labels:
         return
     applier = item.applier
@@ -79,6 +79,14 @@ def no_variable_left(item: Object, world: World) -> Iterator[Violation]:
             found = f"${{{match[1]}}} stays in the object: Kustomization {applier.name} substitutes nothing"
             yield violation(item, *pointer, found=found, expect="postBuild with the variable, or no variable")
             return
+
+
+def _place(problem: Problem, item: Object) -> Location:
+    """The line of the variable that a problem names; that of the object when it is not seen in it."""
+    for pointer, value in _strings(item.body) if problem.code == "substitute-missing" else ():
+        if any(re.search(rf"\b{name}\b", problem.message) for name in _VARIABLE.findall(value)):
+            return item.locate(*pointer)
+    return problem.location
 
 
 def _references(item: Object) -> Iterator[tuple[Pointer, str, str, bool]]:

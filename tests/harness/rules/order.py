@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from harness.flux.kinds import APPLIERS
+from harness.flux.order import link_of
 from harness.model import Severity
 from harness.rules.base import Objects, Registry, Violation, violation
 from harness.rules.order_makers import may_be_elsewhere
@@ -26,7 +28,8 @@ FLX: Final = Registry()
 
 _KUSTOMIZATIONS: Final = "fluxcd/kustomize-controller docs/spec/v1/kustomizations.md"
 _APPLIERS: Final = ("Kustomization.kustomize.toolkit.fluxcd.io", "HelmRelease.helm.toolkit.fluxcd.io")
-_NEEDY: Final = Objects(NEEDY, where=lambda item: not item.origin.synthesised)
+#: Kinds that are ready whether or not anybody serves their class.
+_NEVER_WAITING: Final = frozenset({"Ingress.networking.k8s.io"})
 
 
 def _ordered(item: Object, world: World, topic: Topic, *, must_exist: bool) -> Iterator[Violation]:
@@ -134,21 +137,24 @@ def flux_inputs_first(item: Object, world: World) -> Iterator[Violation]:
     title="nothing waits for something that waits for it",
     why="when the Kustomization that makes an object depends on one whose readiness needs that object, neither is ever ready: a cluster from empty stops there",
     fix="move the object into the Kustomization of its consumer, delete the dependsOn, or set wait: false and list healthChecks without the consumer",
-    scope=_NEEDY,
+    scope=Objects(tuple(kind for kind in NEEDY if kind not in _NEVER_WAITING), where=lambda item: not item.origin.synthesised),
     controls=("NIST-CP-10",),
 )
 def no_deadlock(item: Object, world: World) -> Iterator[Violation]:
     for need in needs(item):
         candidates = producers(world, need)
         circles = [waits_for_consumer(world, producer, item) for producer in candidates]
-        if circles and all(circles):
-            producer = candidates[0]
-            yield violation(
-                item,
-                *need.pointer,
-                found=f"{need} is made in {producer.applier}, which waits for {circles[0]}, which waits for {item.kind} {item.name}",
-                expect=f"{need} without a dependency on its consumer",
-            )
+        if not circles or not all(circles):
+            continue
+        made_by, waited = candidates[0].applier, circles[0]
+        own = link_of(item) if str(item.group_kind) in APPLIERS else None
+        if made_by == own:
+            found = f"{need} is made by {own} itself, which needs it to start"
+        elif waited == own:
+            found = f"{need} is made in {made_by}, which waits for {own}, which needs it to start"
+        else:
+            found = f"{need} is made in {made_by}, which waits for {waited}, which waits for {item.kind} {item.name}"
+        yield violation(item, *need.pointer, found=found, expect=f"{need} without a dependency on its consumer")
 
 
 RULES: Final = tuple(FLX.rules)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
+from harness.flux.kinds import APPLIERS
+from harness.flux.order import Proof, link_of
+from harness.rules.hlm_common import mapping
 from harness.rules.order_makers import makers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.flux.order import Proof
     from harness.flux.world import World
     from harness.model import Link, Object, ObjectId
     from harness.rules.order_needs import Need
@@ -26,9 +29,39 @@ def before(world: World, producer: Object, consumer: Object) -> Proof:
     """:meth:`harness.flux.order.Order.available_before`, remembered for all objects of one chain: it depends on nothing else of them."""
     known = _proofs.setdefault(world, {})
     key = (producer.id, consumer.origin.chain)
-    if key not in known or producer.id == consumer.id:
-        known[key] = world.order.available_before(producer, consumer)
+    if key not in known:
+        proof = world.order.available_before(producer, consumer)
+        known[key] = proof if proof.holds or _is_waited_for(world, producer, consumer) else Proof(False, f"nothing makes it wait for {producer.applier}")
     return known[key]
+
+
+def _is_waited_for(world: World, producer: Object, consumer: Object) -> bool:
+    """Whether the consumer waits for any applier of the producer, or shares its last: then the order's own reason says what is missing."""
+    waits = frozenset().union(*(world.order.waits_for(link) for link in consumer.origin.chain))
+    return producer.applier in consumer.origin.chain or not waits.isdisjoint(producer.origin.chain)
+
+
+def start_of(item: Object) -> Object:
+    """What stands for the moment an object begins its work: an applier does once its own ``dependsOn`` are ready, anything else at once.
+
+    For an applier that is an object with the applier's identity that the applier itself would apply.
+    """
+    if str(item.group_kind) not in APPLIERS:
+        return item
+    return replace(item, origin=replace(item.origin, chain=(*item.origin.chain, link_of(item))))
+
+
+def is_bootstrapped(world: World, producer: Object) -> bool:
+    """Whether an object is there before Flux applies anything: Flux's own manifests, and the source of the cluster's sync."""
+    if producer.applier is None or producer.labels.get("app.kubernetes.io/part-of") == "flux":
+        return True
+    sync = world.cluster.sync
+    source = mapping(sync.get("spec", "sourceRef")) if sync is not None else {}
+    return sync is not None and (producer.kind, producer.name, producer.namespace) == (
+        source.get("kind"),
+        source.get("name"),
+        source.get("namespace") or sync.namespace,
+    )
 
 
 def producers(world: World, need: Need) -> tuple[Object, ...]:
@@ -47,9 +80,9 @@ def unproven(world: World, candidates: Sequence[Object], consumer: Object) -> tu
     """
     first: tuple[Object, str] | None = None
     for producer in candidates:
-        if producer.applier is None or producer.applier == consumer.applier or producer.applier in consumer.origin.chain:
+        if is_bootstrapped(world, producer) or producer.applier in consumer.origin.chain:
             return None
-        proof = before(world, producer, consumer)
+        proof = before(world, producer, start_of(consumer))
         if proof.holds:
             return None
         first = first or (producer, proof.reason)
@@ -58,7 +91,7 @@ def unproven(world: World, candidates: Sequence[Object], consumer: Object) -> tu
 
 def missing_edge(producer: Object, consumer: Object) -> str:
     """The ``dependsOn`` that would prove it: the first appliers in which the two chains differ."""
-    left, right = steps_apart(producer, consumer)
+    left, right = steps_apart(producer, start_of(consumer))
     if left is None or right is None:
         return "both in one Kustomization cannot be ordered: move one into a Kustomization of its own"
     if left.kind == right.kind:
@@ -77,9 +110,11 @@ def steps_apart(producer: Object, consumer: Object) -> tuple[Link | None, Link |
 
 def waits_for_consumer(world: World, producer: Object, consumer: Object) -> Link | None:
     """The applier that both must be ready before the producer is applied and is ready only once the consumer is; None without a deadlock."""
-    if producer.applier is None or producer.applier in consumer.origin.chain:
+    if producer.applier is None or is_bootstrapped(world, producer) or producer.applier in consumer.origin.chain:
         return None
     waited = world.order.waits_for(producer.applier)
+    if str(consumer.group_kind) in APPLIERS and link_of(consumer) in (*waited, producer.applier):
+        return link_of(consumer)  # an applier that cannot start is never ready
     item: Object | None = consumer
     while item is not None and item.applier is not None:
         link = item.applier

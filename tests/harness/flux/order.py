@@ -59,6 +59,12 @@ class Order:
         """Every applier of the cluster."""
         return {link_of(item): item for kind in _KIND_OF.values() for item in self._world.of(kind)}
 
+    @cached_property
+    def _bootstrapped(self) -> frozenset[Link]:
+        """The appliers of kustomize-controller itself: without what they hold, nothing in this cluster would reconcile at all."""
+        controllers = (item for item in self._world.of("Deployment.apps") if item.name == "kustomize-controller" and item.applier is not None)
+        return frozenset(item.applier for item in controllers if item.applier is not None)
+
     def dependencies(self, node: Link) -> tuple[Link, ...]:
         """What a node names in ``dependsOn``, in its own words; targets may be missing."""
         item = self.nodes.get(node)
@@ -147,6 +153,8 @@ class Order:
         made_by = producer.applier
         if made_by is None:
             return Proof(True, "bootstrap applies it by hand")
+        if made_by in self._bootstrapped and made_by != consumer.applier:
+            return Proof(True, f"bootstrap applies what {made_by} holds, before Flux reconciles anything")
         if made_by == consumer.applier:
             return self._within(producer, made_by)
         if made_by in above:

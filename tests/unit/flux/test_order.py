@@ -12,7 +12,12 @@ from harness.model import Link, Location, Object, ObjectId, Origin, fixed
 from hypothesis import given
 from hypothesis import strategies as st
 
-GROUPS = {"Kustomization": "kustomize.toolkit.fluxcd.io", "HelmRelease": "helm.toolkit.fluxcd.io", "CustomResourceDefinition": "apiextensions.k8s.io"}
+GROUPS = {
+    "Deployment": "apps",
+    "Kustomization": "kustomize.toolkit.fluxcd.io",
+    "HelmRelease": "helm.toolkit.fluxcd.io",
+    "CustomResourceDefinition": "apiextensions.k8s.io",
+}
 
 
 def make(kind: str, name: str, chain: tuple[Link, ...] = (), **spec: Any) -> Object:
@@ -135,6 +140,16 @@ def test_independent_kustomizations_prove_nothing() -> None:
     namespace = make("Namespace", "shared", (ks("one"),))
     pod = make("Pod", "p", (ks("two"),))
     assert order_of(one, two, namespace, pod).available_before(namespace, pod) == (False, "nothing it depends on leads to Kustomization/ns/one")
+
+
+def test_what_holds_the_controller_is_there_before_anything_reconciles() -> None:
+    flux = make("Kustomization", "flux")
+    controller = make("Deployment", "kustomize-controller", (ks("flux"),))
+    account = make("ServiceAccount", "kustomize-controller", (ks("flux"),))
+    apps = make("Kustomization", "apps")
+    order = order_of(flux, controller, account, apps)
+    assert order.available_before(account, apps).reason.startswith("bootstrap applies")
+    assert not order.available_before(account, controller).holds
 
 
 NAMES = "abcde"

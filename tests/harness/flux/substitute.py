@@ -74,10 +74,11 @@ def substitute(body: dict[str, Any], variables: Mapping[str, str], *, strict: bo
     if changed is None:
         found = Result("")
         changed = _by_text(body, values, found, locate)
-    if isinstance(changed, Problem):
-        return Substituted(body, frozenset(found.used), tuple(sorted(found.missing)), (changed,))
     missing = tuple(sorted(found.missing))
+    # The controller stops at a missing variable, before it reads what the text became without it.
     problems = tuple(_missing(name, body, locate) for name in missing) if strict else ()
+    if isinstance(changed, Problem):
+        return Substituted(body, frozenset(found.used), missing, problems or (changed,))
     return Substituted(changed, frozenset(found.used), missing, problems)
 
 
@@ -175,7 +176,8 @@ def _breaking(body: Mapping[str, Any], values: Mapping[str, str]) -> Pointer:
     """The first string that breaks the YAML of an object by itself."""
     for pointer, text in _strings(body):
         if "${" in text:
-            parsed = parse(evaluate(dump({"value": text}), values).text, "object", strict=False)
+            alone: dict[str, Any] = {text: 0} if pointer[-1] == text else {"value": text}
+            parsed = parse(evaluate(dump(alone), values).text, "object", strict=False)
             if parsed.problems or not parsed.documents:
                 return pointer
     return ()

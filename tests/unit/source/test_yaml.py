@@ -242,7 +242,8 @@ def test_locate_follows_aliases_and_merges() -> None:
     assert [document.locate(pointer).line for pointer in (("b", "x"), ("b", "w"), ("c",), ("c", "x"))] == [2, 5, 6, 2]
 
 
-SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Cn", "Zl", "Zp"]))
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Cn", "Zl", "Zp"]))
+SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | TEXT
 KEYS = st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), min_size=1, max_size=8).filter(lambda key: key != "<<")
 DATA = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=12)
 BODIES = st.dictionaries(KEYS, DATA, min_size=1, max_size=4)

@@ -9,11 +9,13 @@ from harness.flux.kinds import KUSTOMIZATION
 from harness.model import Link, Object
 from harness.rules.hlm_common import items, mapping, seconds, text
 from harness.rules.order_makers import makers, may_be_elsewhere
+from harness.source.repository import UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from harness.flux.world import World
+    from harness.source.repository import Repository
 
 __all__ = [
     "ALERT",
@@ -39,6 +41,7 @@ __all__ = [
     "mapping",
     "name_of",
     "once",
+    "read_text",
     "seconds",
     "secret_is_made",
     "text",
@@ -98,6 +101,14 @@ def entries(value: object) -> Iterator[tuple[int, dict[str, Any]]]:
 def name_of(value: object) -> str:
     """The ``name`` of a local object reference, or nothing."""
     return text(mapping(value).get("name"))
+
+
+def read_text(repository: Repository, path: str) -> str:
+    """The text of a file; nothing when it cannot be read, which YML104 reports."""
+    try:
+        return repository.text(path)
+    except UnreadableError:
+        return ""
 
 
 def in_git(item: Object) -> bool:

@@ -26,7 +26,7 @@ _ALWAYS: Final = re.compile(r"\|\|\s*\(?\s*true\b|\btrue\b\s*\)?\s*\|\|")
 #: ``all`` over a filtered list is true while the list is empty: before the operator has written the condition.
 _VACUOUS: Final = re.compile(r"\.filter\s*\([^()]*(?:\([^()]*\)[^()]*)*\)\s*\.all\s*\(")
 _EXISTS: Final = re.compile(r"\bexists(?:_one)?\s*\(")
-_SIZE: Final = re.compile(r"\.size\(\)\s*(?:>|==|>=)\s*[1-9]|\bsize\([^)]*\)\s*(?:>|==|>=)\s*[1-9]")
+_SIZE: Final = re.compile(r"\bsize\([^)]*\)\s*(?:>\s*\d|>=\s*[1-9]|==\s*[1-9]|!=\s*0)")
 
 
 def weakness(expression: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from harness.model import Location, Severity
 from harness.rules.base import Clusters, Objects, Registry, Violation, violation
-from harness.rules.flx_common import GIT_REPOSITORY, IMAGE_AUTOMATION, IMAGE_POLICY, IMAGE_REPOSITORY, blind, mapping, once, text
+from harness.rules.flx_common import GIT_REPOSITORY, IMAGE_AUTOMATION, IMAGE_POLICY, IMAGE_REPOSITORY, blind, mapping, once, read_text, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,9 +98,8 @@ def markers_name_policies(world: World) -> Iterator[Violation]:
     if not known and not world.of(IMAGE_AUTOMATION):
         return
     for path in sorted(world.reached):
-        if b"$imagepolicy" not in world.repository.read(path):
-            continue
-        for number, line in enumerate(world.repository.text(path).splitlines(), 1):
+        content = read_text(world.repository, path)
+        for number, line in enumerate(content.splitlines() if "$imagepolicy" in content else (), 1):
             for namespace, name in _MARKER.findall(line):
                 if (namespace, name) not in known and not blind(world, namespace):
                     found = f"marker of ImagePolicy {namespace}:{name}, which cluster {world.cluster.name} does not have"

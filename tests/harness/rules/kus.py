@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 from harness.flux.kinds import KUSTOMIZATION
 from harness.model import Location, Severity
 from harness.rules.base import Files, Objects, Registry, Violation, violation
-from harness.rules.flx_common import entries, items, mapping, text
+from harness.rules.flx_common import entries, items, mapping, read_text, text
 from harness.rules.flx_patches import deletes, fits
 from harness.source.reach import KUSTOMIZATION_NAMES, kustomization_document, kustomization_files
 
@@ -227,7 +227,7 @@ def _deletes_by_file(patch: object, build: Build, world: World) -> bool:
     """Whether a patch in a file removes objects."""
     name = text(mapping(patch).get("path"))
     path = f"{build.path}/{name.removeprefix('./')}" if build.path else name.removeprefix("./")
-    return bool(name) and world.repository.is_file(path) and b"$patch" in world.repository.read(path)
+    return bool(name) and "$patch" in read_text(world.repository, path)
 
 
 @KUS.rule(

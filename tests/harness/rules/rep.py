@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.model import Location
 from harness.rules.base import Registry, Violation, WholeRepository
-from harness.rules.flx_common import items, mapping, text
+from harness.rules.flx_common import items, mapping, read_text, text
 from harness.source.reach import KUSTOMIZATION_NAMES
-from harness.source.repository import UnreadableError
 from harness.source.yaml import parse
 
 if TYPE_CHECKING:
@@ -118,7 +117,7 @@ def _table(repository: Repository) -> Iterator[Violation]:
         return
     rows = {
         match[1]: number
-        for number, line in enumerate(repository.text(path).splitlines(), 1)
+        for number, line in enumerate(read_text(repository, path).splitlines(), 1)
         if (match := re.match(r"^\|\s*\[?`?([a-z0-9][a-z0-9-]*)`?\]?(?:\([^)]*\))?\s*\|", line)) and match[1] not in {"component", "tenant"}
     }
     for missing in sorted(components - rows.keys()):
@@ -152,7 +151,7 @@ def rules_have_fixtures(context: Context) -> Iterator[Violation]:
             yield Violation(found=f"no {_CATALOGUE}", expect="the generated catalogue of rules", location=Location(_CATALOGUE))
         return
     listed: dict[str, int] = {}
-    for number, line in enumerate(repository.text(_CATALOGUE).splitlines(), 1):
+    for number, line in enumerate(read_text(repository, _CATALOGUE).splitlines(), 1):
         match = _RULE.match(line)
         if match is not None:
             listed.setdefault(match[1], number)
@@ -219,8 +218,8 @@ def _sessions(repository: Repository) -> frozenset[str]:
     if not repository.is_file("noxfile.py"):
         return frozenset()
     try:
-        tree = ast.parse(repository.text("noxfile.py"))
-    except (SyntaxError, ValueError, UnreadableError):
+        tree = ast.parse(read_text(repository, "noxfile.py"))
+    except (SyntaxError, ValueError):
         return frozenset()
     found: set[str] = set()
     for node in ast.walk(tree):
@@ -253,7 +252,7 @@ def workflows_are_tight(context: Context) -> Iterator[Violation]:
     for path in repository.files(".github/workflows"):
         if not path.endswith((".yaml", ".yml")):
             continue
-        for document in parse(repository.text(path), path, strict=False, yaml_1_1=False).documents:
+        for document in parse(read_text(repository, path), path, strict=False, yaml_1_1=False).documents:
             body = mapping(document.body)
             jobs = mapping(body.get("jobs"))
             names |= jobs.keys()
@@ -303,7 +302,7 @@ def _commands(repository: Repository, sessions: frozenset[str]) -> Iterator[Viol
     if not sessions:
         return
     for path in (*repository.files(".github/workflows"), *repository.files(".ci")):
-        for number, line in enumerate(repository.text(path).splitlines(), 1):
+        for number, line in enumerate(read_text(repository, path).splitlines(), 1):
             for match in _NOX.finditer(line):
                 for name in re.split(r"[ ,]+", match[1].strip(" ,")):
                     if name not in sessions:

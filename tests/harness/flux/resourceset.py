@@ -37,7 +37,7 @@ _STRING: Final = re.compile(r"\"(?:\\.|[^\"\\])*\"|`[^`]*`")
 _INPUTS: Final = re.compile(r"(?<![.$\w])inputs(?!\w)")
 _SLUGIFY: Final = re.compile(r"(?<![.$\w])slugify(?!\w)")
 _PATH: Final = re.compile(r"(?<![.$\w])inputs((?:\.[A-Za-z_]\w*)+)")
-_SLUG: Final = re.compile("\x02(.*?)\x03", re.DOTALL)
+_SLUG: Final = re.compile(r"plimsollslug((?:[0-9a-f]{2})*)x")
 _SOURCE: Final = re.compile(r"^# Source: set/templates/(\d+)-(\d+)\.yaml$", re.MULTILINE)
 
 
@@ -245,7 +245,8 @@ def _escape(text: str) -> str:
 
 
 def _functions(code: str) -> str:
-    return _SLUGIFY.sub('printf "\\x02%v\\x03"', _INPUTS.sub("$inputs", code))
+    # Helm has no slugify: its argument goes through as hexadecimal digits, and is made a slug in the output.
+    return _SLUGIFY.sub('printf "plimsollslug%xx"', _INPUTS.sub("$inputs", code))
 
 
 def _literal(value: Any) -> str:
@@ -284,7 +285,7 @@ def _rendered(
         lines = [line.strip() for line in output.stderr.splitlines() if line.strip() and not line.startswith(("Use --debug", "level="))]
         return [], "the templates do not render: " + " ".join(lines).removeprefix("Error: ")[:500]
     bodies: list[tuple[int, int, dict[str, Any]]] = []
-    for document in parse(_SLUG.sub(lambda match: slugify(match[1]), output.stdout), "", strict=False).documents:
+    for document in parse(_SLUG.sub(lambda match: slugify(bytes.fromhex(match[1]).decode("utf-8", "replace")), output.stdout), "", strict=False).documents:
         source = _SOURCE.search(document.text)
         if source is not None:
             bodies.append((int(source[1]), int(source[2]), document.body))

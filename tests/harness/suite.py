@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.compliance.waivers import load_waivers
 from harness.flux.discovery import manifests
+from harness.model import NotEvaluated
 from harness.rules import all_rules
 from harness.rules.context import Context
 from harness.rules.engine import evaluate_repository, evaluate_world, unmatched
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from harness.flux.workspace import Workspace
-    from harness.model import Finding, NotEvaluated
+    from harness.model import Finding
     from harness.rules.engine import Case
 
 #: The waivers of a repository that has any.
@@ -44,6 +45,10 @@ def prove(workspace: Workspace, *, progress: Callable[[str], None] = lambda _mes
     own = workspace.repository.exists(_OWN)
     rules = [rule for rule in all_rules() if own or not rule.own_only]
     verdict = Verdict()
+    if len(workspace.selected) < len(workspace.clusters):
+        left_out = [rule for rule in rules if rule.every_cluster]
+        verdict.ledger += [NotEvaluated(rule.id, rule.title, "only some of the clusters were looked at") for rule in left_out]
+        rules = [rule for rule in rules if not rule.every_cluster]
     context = Context(workspace.repository, workspace.today, own)
     for root in workspace.selected:
         progress(f"building {root.name} ({root.path or '.'})")

@@ -6,7 +6,7 @@ import difflib
 from typing import TYPE_CHECKING
 
 from harness.commands.common import CommandError, bold, out
-from harness.report.catalog import scope_text
+from harness.report.catalog import scope
 from harness.rules import all_rules, rule_of
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def run(workspace: Workspace, options: argparse.Namespace) -> int:
         raise CommandError(f"there is no rule {options.rule}" + (f": did you mean {', '.join(near)}?" if near else ""))
     out(f"{bold(rule.id)}  {rule.title}")
     for label, text in (
-        ("applies", scope_text(rule)),
+        ("applies", scope(rule)),
         ("severity", rule.severity),
         ("why", rule.why),
         ("fix", rule.fix),

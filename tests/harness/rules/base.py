@@ -74,7 +74,7 @@ class Rule:
 
     ``controls`` are ids of the control catalogues (``CIS-5.1.3``, ``NIST-CM-6`` …). ``claims`` are the problem codes
     (:class:`harness.model.Problem`) that this rule turns into findings. ``own_only`` rules hold for this project's layout and are
-    not evaluated on a foreign repository.
+    not evaluated on a foreign repository. ``every_cluster`` rules say something only when no cluster was left out.
     """
 
     id: str
@@ -87,6 +87,7 @@ class Rule:
     controls: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()
     own_only: bool = False
+    every_cluster: bool = False
 
     def __post_init__(self) -> None:
         if not _ID.match(self.id):

@@ -213,7 +213,7 @@ def supported_release(item: Object, world: World) -> Iterator[Violation]:
 def supported_kubernetes(world: World) -> Iterator[Violation]:
     reason = ended(KUBERNETES, world.kubernetes_version, world.today)
     if reason:
-        yield Violation(f"Kubernetes {world.kubernetes_version}: {reason}", "a supported version", _version_at(world))
+        yield Violation(reason, "a supported version", _version_at(world))
 
 
 def _version_at(world: World) -> Location:
@@ -237,7 +237,7 @@ def supported_flux(item: Object, world: World) -> Iterator[Violation]:
     version = text(item.labels.get("app.kubernetes.io/version"))
     reason = ended(FLUX, version, world.today)
     if reason:
-        yield violation(item, "metadata", "labels", "app.kubernetes.io/version", found=f"Flux {version}: {reason}", expect="one of the three newest minors")
+        yield violation(item, "metadata", "labels", "app.kubernetes.io/version", found=reason, expect="one of the three newest minors")
 
 
 RULES: Final = tuple(LIF.rules)

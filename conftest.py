@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from harness.report.cases import CaseItem, Family, collect, run
+from harness.report.cases import CaseItem, Family, all_visible, clean_cases, collect, count, run
 from harness.report.terminal import ledger
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 TIERS = ("unit", "static", "e2e")
 VERDICT = pytest.StashKey["Verdict"]()
+COUNTED = pytest.StashKey[int]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,7 +46,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makeitem(collector: pytest.Module, obj: object) -> list[CaseItem] | None:
-    return collect(collector, obj, _verdict(collector.config)) if isinstance(obj, Family) else None
+    if not isinstance(obj, Family):
+        return None
+    config, verdict = collector.config, _verdict(collector.config)
+    visible = all_visible(config)
+    if not visible:
+        config.stash[COUNTED] = config.stash.get(COUNTED, 0) + clean_cases(obj, verdict)
+    return collect(collector, obj, verdict, clean=visible)
 
 
 def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
@@ -56,6 +63,11 @@ def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
             raise pytest.UsageError(f"{item.nodeid}: tests live in tests/{{{','.join(TIERS)}}}")
         if not isinstance(item, CaseItem):
             item.add_marker(tier)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    count(session, session.config.stash.get(COUNTED, 0))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -71,8 +83,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if verdict is None:
         return
     terminalreporter.section("what was proven, and what was not evaluated")
-    for cluster, count in verdict.objects.items():
-        terminalreporter.line(f"{cluster}: {count} objects")
+    for cluster, number in verdict.objects.items():
+        terminalreporter.line(f"{cluster}: {number} objects")
     lines = ledger(verdict.ledger, full=config.getoption("--ledger"))
     for line in lines:
         terminalreporter.line(f"not evaluated: {line}")

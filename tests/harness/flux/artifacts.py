@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import posixpath
 import re
+import shutil
 import tempfile
 import threading
+import weakref
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -65,7 +67,6 @@ class Artifacts:
         self._guard = threading.Lock()
         self._known: dict[tuple[str, str], Artifact | None] = {}
         self._facts: dict[str, str] = {}
-        self._folders: list[tempfile.TemporaryDirectory[str]] = []
 
     def build(self, kustomization: Object, source: Object) -> ArtifactBuild | None:
         """What a Kustomization makes of its artifact, or None when the artifact is nowhere. Everything in it is located at what chose it."""
@@ -116,11 +117,11 @@ class Artifacts:
         return Artifact(self._kustomizer(texts), self._compared(name, facts), elided=False)
 
     def _kustomizer(self, texts: list[str]) -> Kustomizer:
-        folder = tempfile.TemporaryDirectory(prefix="artifact-")
-        self._folders.append(folder)
+        folder = Path(tempfile.mkdtemp(prefix="artifact-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         for number, text in enumerate(texts):
-            Path(folder.name, f"{number:03}.yaml").write_text(text, encoding="utf-8")
-        return Kustomizer(Repository(Path(folder.name)), self._cache, self._tools)
+            folder.joinpath(f"{number:03}.yaml").write_text(text, encoding="utf-8")
+        return Kustomizer(Repository(folder), self._cache, self._tools)
 
     def _compared(self, name: str, facts: str) -> tuple[str, str] | None:
         if self._lock is None:

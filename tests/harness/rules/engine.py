@@ -73,7 +73,8 @@ def _sought(rule: Rule) -> str:
     scope = rule.scope
     if isinstance(scope, Objects):
         narrowed = " that the rule speaks of" if scope.where else ""
-        return f"a {' or '.join(scope.kinds) or 'object'}{narrowed}"
+        kinds = " or ".join(kind.partition(".")[0] for kind in scope.kinds) if len(scope.kinds) < 4 else f"one of its {len(scope.kinds)} kinds"
+        return f"a {kinds}{narrowed}" if scope.kinds else "an object that the rule speaks of"
     return {Files: "a file that the rule speaks of", Clusters: "a cluster", WholeRepository: "this project"}[type(scope)]
 
 

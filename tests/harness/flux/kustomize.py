@@ -117,7 +117,7 @@ class Kustomizer:
         output = self._output(directory, generated, reach)
         origins = _Lazy(repository, directory, generated.body, locate, output.bodies)
         if output.error:
-            problems.append(Explanation(repository, directory, locate, reach.files, origins.plan().entries).problem(output.error))
+            problems.append(Explanation(repository, directory, generated.body, locate, reach.files, origins.plan().entries).problem(output.error))
         objects = tuple(BuiltObject(common_metadata(body, spec), origins.locator(index)) for index, body in enumerate(output.bodies))
         return Built(objects, reach.files, tuple(problems), warnings)
 

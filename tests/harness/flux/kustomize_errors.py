@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.model import Location, Problem
 from harness.source.paths import join, parent
-from harness.source.reach import KUSTOMIZATION_NAMES, kustomization_document
+from harness.source.reach import KUSTOMIZATION_NAMES, kustomization_document, strings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,18 +31,23 @@ DEPRECATED: Final[Mapping[str, str]] = {
 }
 
 _LENGTH: Final = 400
-_REGISTERED: Final = re.compile(r"may not add resource with an already registered id: (?P<id>\S+)")
+_REGISTERED: Final = re.compile(r"may not add resource with an already registered id: (?P<id>[^\s'\"]+)")
 _ID: Final = re.compile(r"(?P<kind>[^./]+)\.(?P<version>[^./]+)\.(?P<group>\[noGrp\]|[^/]+)/(?P<name>[^/]+?)\.(?P<namespace>\[noNs\]|[^./]+)$")
 _MALFORMED: Final = re.compile(r"MalformedYAMLError: yaml: (?:line (?P<line>\d+): )?(?P<text>.*?) in File: (?P<file>[^\s:'\"]+)")
 _UNKNOWN: Final = re.compile(r"unknown field \\?\"(?P<field>[^\"\\]+)")
 _UNDER: Final = re.compile(r"(?:target for path|recursed accumulation of path|in directory) '(?P<path>[^']*)'")
+_KIND: Final = re.compile(r"expected kind (?:!= )?'Component' for path '(?P<path>[^']*)")
 _CYCLE: Final = re.compile(r"cycle detected: (?P<text>.*)")
 _PREFIXES: Final = re.compile(
     r"^(?:accumulating (?:resources|components)|accumulat(?:ion|ing) err='.*?'|accumulateDirectory|recursed (?:accumulation|merging) [^:]*"
     r"|merging resources from '[^']*'|error|couldn't make target for path '[^']*'): *"
 )
+#: kustomize tries every resource as a file and then as a directory; the second error says nothing when the first has a cause.
+_RETRY: Final = re.compile(r"'?: must build at directory: .*")
+_LOGGED: Final = re.compile(r'^[EF]\d{4} \S+ +\d+ \S+\] "command failed" err="(?P<text>.*)"$')
 _MARKERS: Final = (
-    *("may not add resource with", "MalformedYAMLError", "missing metadata.name", "missing kind", "no matches for", "unknown field"),
+    *("may not add resource with", "MalformedYAMLError", "missing metadata.name", "missing kind", "missing Resource metadata", "no matches for"),
+    *("unknown field", "kustomization.yaml is empty"),
     *("cycle detected", "unable to find one of", "expected kind", "Found multiple kustomization", "must specify --enable-helm"),
 )
 
@@ -53,6 +58,10 @@ def clean(stderr: str, root: str) -> tuple[str, tuple[str, ...]]:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     warnings = tuple(line.removeprefix("# Warning: ") for line in lines if line.startswith("# Warning:"))
     error = " ".join(line for line in lines if not line.startswith(("#", "Warning:")))
+    logged = _LOGGED.search(error)
+    if logged is not None:
+        # Errors of several lines are written as a log entry, escaped.
+        error = logged["text"].replace("\\n", " ").replace('\\"', '"')
     return error.removeprefix("error: "), warnings
 
 
@@ -69,19 +78,28 @@ def cause(error: str) -> str:
         while text != before:
             before = text
             text = _PREFIXES.sub("", text)
-    text = text.rstrip("'\" ")
+    text = _RETRY.sub("", text).rstrip("' ")
+    if text.count('"') % 2 == 1 and text.endswith('"'):
+        text = text[:-1]
     return text if len(text) <= _LENGTH else f"{text[: _LENGTH - 3]}..."
 
 
 class Explanation:
     """Puts errors of one build on lines."""
 
-    def __init__(self, repository: Repository, directory: str, locate: Locator, files: Iterable[str], entries: list[Entry]) -> None:
-        """``locate``: lines of the kustomization that was built; ``files``: what it reaches; ``entries``: its objects, in order."""
+    def __init__(
+        self, repository: Repository, directory: str, body: Mapping[str, Any], locate: Locator, files: Iterable[str], entries: list[Entry]
+    ) -> None:
+        """``body`` and ``locate``: the kustomization that was built, and its lines; ``files``: what it reaches; ``entries``: its objects, in order."""
         self._repository = repository
         self._directory = directory
         self._locate = locate
-        self._kustomizations = sorted(path for path in files if path.rpartition("/")[2] in KUSTOMIZATION_NAMES)
+        self._kustomizations: list[tuple[str, Mapping[str, Any], Locator]] = [(directory, body, locate)]
+        for path in sorted(files):
+            if path.rpartition("/")[2] in KUSTOMIZATION_NAMES and parent(path) != directory:
+                document = kustomization_document(repository, path)
+                if document is not None:
+                    self._kustomizations.append((parent(path), document.body, document.locate))
         self._files = sorted(files)
         self._entries = entries
 
@@ -125,9 +143,9 @@ class Explanation:
             found = self._field(unknown["field"])
             if found is not None:
                 return found
-        patch = self._patch(text)
-        if patch is not None:
-            return patch
+        found = self._reference(text) or self._patch(text)
+        if found is not None:
+            return found
         for path in (match["path"] for match in reversed(list(_UNDER.finditer(error)))):
             for name in KUSTOMIZATION_NAMES:
                 candidate = f"{path}/{name}" if path not in ("", ".") else name
@@ -143,12 +161,22 @@ class Explanation:
         return fit[0] if len(fit) == 1 else next((path for path in fit if path.startswith(self._directory)), None)
 
     def _field(self, name: str) -> Location | None:
-        for path in self._kustomizations:
-            document = kustomization_document(self._repository, path)
-            if document is not None:
-                pointer = _find(document.body, name, ())
-                if pointer is not None:
-                    return document.locate(pointer)
+        for _, body, locate in self._kustomizations:
+            pointer = _find(body, name, ())
+            if pointer is not None:
+                return locate(pointer)
+        return None
+
+    def _reference(self, text: str) -> Location | None:
+        """The entry that names a component as a resource, or the other way round."""
+        match = _KIND.search(text)
+        if match is None:
+            return None
+        for directory, body, locate in self._kustomizations:
+            for name in ("resources", "bases", "components"):
+                for index, reference in strings(body.get(name)):
+                    if join(directory, reference) == match["path"]:
+                        return locate((name, index))
         return None
 
     def _patch(self, text: str) -> Location | None:
@@ -157,13 +185,11 @@ class Explanation:
         identity = _ID.match(match["id"]) if match is not None else None
         if identity is None:
             return None
-        for path in self._kustomizations:
-            document = kustomization_document(self._repository, path)
-            body: Mapping[str, Any] = document.body if document is not None else {}
+        for directory, body, locate in self._kustomizations:
             for name in ("patches", "patchesStrategicMerge", "patchesJson6902"):
                 for index, item in enumerate(body.get(name) or ()):
-                    if document is not None and _mentions(self._repository, path, item, identity["name"], identity["kind"]):
-                        return document.locate((name, index))
+                    if _mentions(self._repository, directory, item, identity["name"], identity["kind"]):
+                        return locate((name, index))
         return None
 
     def _quoted(self, error: str) -> Location | None:
@@ -186,11 +212,11 @@ def _find(body: Any, name: str, at: tuple[str | int, ...]) -> tuple[str | int, .
     return next((found for key, value in entries if (found := _find(value, name, (*at, key))) is not None), None)
 
 
-def _mentions(repository: Repository, path: str, item: Any, name: str, kind: str) -> bool:
+def _mentions(repository: Repository, directory: str, item: Any, name: str, kind: str) -> bool:
     text = item if isinstance(item, str) else str(item.get("patch") or "") if isinstance(item, dict) else ""
     reference = item.get("path") if isinstance(item, dict) else item if "\n" not in text else None
     if isinstance(reference, str) and reference:
-        target = join(parent(path), reference)
+        target = join(directory, reference)
         if target is not None and repository.is_file(target):
             text = repository.text(target)
     return name in text and kind in text

@@ -1,7 +1,7 @@
 """From built objects back to the lines they were made of.
 
-kustomize's own origin annotations are not used: it puts them on the objects before patches run, so that a JSON patch that adds an
-annotation to an object without any would build here and fail in the cluster. Instead the kustomizations are walked in kustomize's order,
+kustomize's own origin annotations are not used: they name a file and not the document in it, nor the patch that set a field, and a patch
+that replaces all annotations takes them away. Instead the kustomizations are walked in kustomize's order,
 without applying anything, noting for every object its document and what each level may change in it. This is done only when somebody asks
 for a line.
 """

@@ -96,13 +96,16 @@ def _expression(pattern: str) -> re.Pattern[str]:
             negated = body.startswith("^")
             text += f"[{'^' if negated else ''}{_class(body[1:] if negated else body)}]"
             at = close
+        elif character == "[":
+            text = "(?!)"  # Go refuses the pattern, and it matches nothing
+            break
         else:
             text += re.escape(character)
         at += 1
     try:
         compiled = re.compile(rf"{text}\Z", re.DOTALL)
     except re.error:
-        compiled = re.compile(r"(?!)")  # Go refuses the pattern, and it matches nothing
+        compiled = re.compile(r"(?!)")
     _EXPRESSIONS[pattern] = compiled
     return compiled
 

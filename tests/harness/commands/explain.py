@@ -24,8 +24,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(workspace: Workspace, options: argparse.Namespace) -> int:
     del workspace
     if not options.rule:
-        for rule in all_rules():
-            out(f"{bold(rule.id)}  {rule.title}")
+        for known in all_rules():
+            out(f"{bold(known.id)}  {known.title}")
         return 0
     rule = rule_of(options.rule.upper())
     if rule is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.commands.common import bold, clusters_of, note, out
 
@@ -47,7 +47,7 @@ def run(workspace: Workspace, options: argparse.Namespace) -> int:
     return 1 if broken else 0
 
 
-def _entry(world: World, node: Link) -> dict[str, object]:
+def _entry(world: World, node: Link) -> dict[str, Any]:
     item = world.order.nodes[node]
     made = [each for each in world.objects if each.applier == node]
     return {

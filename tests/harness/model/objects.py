@@ -77,10 +77,10 @@ class Object:
         """The value at a pointer, or ``default`` where any step of it is missing or of another type."""
         value: Any = self.body
         for part in pointer:
-            if (isinstance(value, dict) and part in value) or (isinstance(value, list) and isinstance(part, int) and -len(value) <= part < len(value)):
-                value = value[part]
-            else:
+            there = part in value if isinstance(value, dict) else isinstance(value, list) and isinstance(part, int) and -len(value) <= part < len(value)
+            if not there:
                 return default
+            value = value[part]
         return value
 
     def locate(self, *pointer: str | int) -> Location:

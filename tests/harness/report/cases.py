@@ -7,7 +7,7 @@ is more than building the clusters, so a case that holds becomes an item only wh
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -77,7 +77,8 @@ def run(item: CaseItem) -> None:
     """Report one case as passed, failed, or waived (an expected failure whose reason shows in the summary)."""
     hook = item.ihook
     hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    outcome, text = "passed", None
+    outcome: Literal["passed", "failed", "skipped"] = "passed"
+    text = None
     if item.waived:
         outcome = "skipped"
     elif item.case.findings:

@@ -222,8 +222,10 @@ def _structural(schema: Any, *, preserve: bool = False) -> dict[str, Any]:
 def _values(schema: Mapping[str, Any]) -> dict[str, Any]:
     """The value validations of a node: those of the node itself, and its logical alternatives, which are never closed."""
     result: dict[str, Any] = {keyword: schema[keyword] for keyword in _SAME if schema.get(keyword) is not None}
-    if result.get("type") == "":
-        del result["type"]
+    for keyword in ("type", "enum", "pattern", "format"):
+        # Go cannot tell an empty value from an absent one.
+        if result.get(keyword) in ("", []):
+            del result[keyword]
     if result.get("uniqueItems") is False:
         del result["uniqueItems"]
     for exclusive, limit in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):

@@ -77,27 +77,12 @@ def _rules(schema: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     return tuple(found)
 
 
-def without_nulls(value: Any, schema: Any) -> Any:
-    """A copy without null fields, where the schema does not allow null and gives no default (PruneNonNullableNullsWithoutDefaults)."""
-    if not isinstance(schema, Mapping):
-        return value
-    if isinstance(value, list):
-        return [without_nulls(item, schema.get("items")) for item in value]
-    if not isinstance(value, dict):
-        return value
-    properties = schema.get("properties")
-    additional = schema.get("additionalProperties")
-    result: dict[str, Any] = {}
-    for name, inner in value.items():
-        declared = properties.get(name) if isinstance(properties, Mapping) and name in properties else additional
-        if inner is None and isinstance(declared, Mapping) and not declared.get("nullable") and declared.get("default") is None:
-            continue
-        result[name] = without_nulls(inner, declared)
-    return result
-
-
 def with_defaults(value: Any, plan: Plan) -> Any:
-    """The value with defaults applied; it is copied only where something changes (defaulting.Default)."""
+    """The value with defaults applied; it is copied only where something changes (defaulting.Default).
+
+    A null where the schema allows none and gives a default becomes that default. A null without a default stays, and is an error: a create
+    would drop it, the server-side apply that Flux uses does not.
+    """
     if isinstance(value, list):
         if plan.items is None or not plan.items.has_defaults:
             return value

@@ -15,17 +15,20 @@ from harness.model import Pointer
 
 #: Defaults that take part in the identity of an item (``+default=`` in the types' sources).
 _DEFAULTS = {"protocol": "TCP"}
+#: Item types whose key has a default, so that it may be missing.
+_KEYED_BY_DEFAULT = frozenset({"LocalObjectReference"})
 _SET: tuple[str, ...] = ()
 
 
 class _Node:
-    __slots__ = ("additional", "items", "properties", "unique")
+    __slots__ = ("additional", "items", "keys_needed", "properties", "unique")
 
     def __init__(self) -> None:
         self.properties: dict[str, _Node] = {}
         self.items: _Node | None = None
         self.additional: _Node | None = None
         self.unique: tuple[str, ...] | None = None
+        self.keys_needed = False
 
 
 class ListKeys:
@@ -72,6 +75,8 @@ class _Builder:
             node.unique = _SET
         elif list_type == "map":
             node.unique = tuple(schema.get("x-kubernetes-list-map-keys", ()))
+            target = str(schema.get("items", {}).get("$ref", "")).rpartition(".")[2]
+            node.keys_needed = not any(key in _DEFAULTS for key in node.unique) and target not in _KEYED_BY_DEFAULT
         empty = not node.properties and node.items is None and node.additional is None and node.unique is None
         return None if empty else node
 
@@ -80,6 +85,8 @@ def _check(value: Any, node: _Node, report: Report, pointer: Pointer) -> None:
     if isinstance(value, list):
         if node.unique is not None:
             repeated(value, node.unique, report, pointer, _DEFAULTS)
+            if node.keys_needed:
+                _missing_keys(value, node.unique, report, pointer)
         if node.items is not None:
             for index, item in enumerate(value):
                 _check(item, node.items, report, (*pointer, index))
@@ -91,3 +98,11 @@ def _check(value: Any, node: _Node, report: Report, pointer: Pointer) -> None:
         if node.additional is not None:
             for name, inner in value.items():
                 _check(inner, node.additional, report, (*pointer, name))
+
+
+def _missing_keys(value: list[Any], keys: tuple[str, ...], report: Report, pointer: Pointer) -> None:
+    """Server-side apply cannot identify an item that has none of its keys."""
+    for index, item in enumerate(value):
+        if isinstance(item, dict) and all(key not in item for key in keys):
+            for key in keys:
+                report.error((*pointer, index, key), "required field is missing", "required")

@@ -13,7 +13,7 @@ import jsonschema_rs
 
 from harness.engines import crd as crds_module
 from harness.engines.crd import CompiledVersion, CrdVersion
-from harness.engines.crd_plan import check_lists, with_defaults, without_nulls
+from harness.engines.crd_plan import check_lists, with_defaults
 from harness.engines.embedded import check_embedded
 from harness.engines.lists import ListKeys
 from harness.engines.report import Report, SchemaError, Skip, Verdict
@@ -239,7 +239,7 @@ def _check_builtin(body: dict[str, Any], kind: _BuiltInKind, report: Report) -> 
 
 def _check_custom(body: dict[str, Any], kind: _CustomKind, report: Report) -> None:
     declared, compiled = kind.declared, kind.compiled
-    value = without_nulls(body, declared.schema) if declared.schema and _holds_null(body) else body
+    value = body
     plan = compiled.plan
     if plan is not None and plan.has_defaults:
         value = with_defaults(value, plan)
@@ -262,19 +262,6 @@ def _check_custom(body: dict[str, Any], kind: _CustomKind, report: Report) -> No
         report.skip((), "pattern", f"the engine cannot run {pattern!r}")
     if declared.has_status and "status" in body:
         _forgive_status(report)
-
-
-def _holds_null(value: Any) -> bool:
-    pending = [value]
-    while pending:
-        current = pending.pop()
-        if current is None:
-            return True
-        if isinstance(current, dict):
-            pending.extend(current.values())
-        elif isinstance(current, list):
-            pending.extend(current)
-    return False
 
 
 def _forgive_status(report: Report) -> None:

@@ -133,6 +133,10 @@ class BuiltIns:
         for field, constraint in FIELDS.get(short, {}).items():
             if properties is not None and field in properties:
                 properties[field] = _combine(properties[field], constraint)
+        for field in NOT_ENFORCED.get(short, ()):
+            inner = (properties or {}).get(field)
+            if inner is not None and isinstance(inner.get("type"), str):
+                inner["type"] = [inner["type"], "null"]
         required = [field for field in cleaned.get("required", ()) if field not in NOT_ENFORCED.get(short, ())]
         required += [field for field in REQUIRED.get(short, ()) if field not in required and properties is not None and field in properties]
         if required:

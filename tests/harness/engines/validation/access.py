@@ -91,7 +91,10 @@ def validate_autoscaler(body: Json, check: Check) -> None:
     least, most = number(spec.get("minReplicas")), number(spec.get("maxReplicas"))
     if least is not None and most is not None and most < least:
         check.error((*at, "maxReplicas"), "must be greater than or equal to minReplicas", "invalid")
-    _target_reference(mapping(spec.get("scaleTargetRef")), check, (*at, "scaleTargetRef"))
+    target = mapping(spec.get("scaleTargetRef"))
+    _target_reference(target, check, (*at, "scaleTargetRef"))
+    if check.minor >= 34 and target.get("kind") not in (None, "ReplicationController") and "/" not in text(target.get("apiVersion")):
+        check.error((*at, "scaleTargetRef", "apiVersion"), "must specify API group", "invalid", target.get("apiVersion"))
     for place, metric in each(spec.get("metrics"), (*at, "metrics")):
         _metric(metric, check, place)
     for direction in ("scaleUp", "scaleDown"):
@@ -132,7 +135,10 @@ def _metric(metric: Json, check: Check, at: Pointer) -> None:
     if not isinstance(source, dict):
         return
     place = (*at, expected)
-    if expected in ("resource", "containerResource"):
+    if expected == "containerResource":
+        check.reference(source, "name", place, names.qualified_name)
+        check.reference(source, "container", place, names.dns1123_label)
+    elif expected == "resource":
         check.required(source, "name", place)
     else:
         check.reference(mapping(source.get("metric")), "name", (*place, "metric"), names.path_segment)

@@ -6,6 +6,7 @@ and ``kube-aggregator/pkg/apis/apiregistration/validation/validation.go``. CEL e
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +14,9 @@ from harness.engines import names
 from harness.engines.report import is_elided
 from harness.engines.validation.context import Check, Json, each, items, mapping, text
 from harness.model import Pointer
+
+_IDENTIFIER = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*", re.ASCII)
+_REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized")
 
 
 def validate_webhooks(body: Json, check: Check) -> None:
@@ -32,15 +36,15 @@ def validate_webhooks(body: Json, check: Check) -> None:
             validate_rule(rule, check, where)
         for field in ("namespaceSelector", "objectSelector"):
             check.selector(hook.get(field), (*place, field))
-        if isinstance(hook.get("clientConfig"), dict):
-            validate_client_config(hook["clientConfig"], check, (*place, "clientConfig"))
+        validate_client_config(mapping(hook.get("clientConfig")), check, (*place, "clientConfig"))
         _match_conditions(hook.get("matchConditions"), check, (*place, "matchConditions"))
 
 
 def _review_versions(value: Any, check: Check, at: Pointer) -> None:
     versions = [version for version in items(value) if isinstance(version, str)]
     if not versions:
-        return  # the schema says that it is missing
+        check.error(at, "must specify one of v1, v1beta1", "required")
+        return
     if not {"v1", "v1beta1"} & set(versions):
         check.error(at, "must include at least one of v1, v1beta1", "invalid")
     for index, version in enumerate(versions):
@@ -141,8 +145,19 @@ def validate_admission_policy(body: Json, check: Check) -> None:
     if isinstance(kind, dict):
         check.required(kind, "apiVersion", (*at, "paramKind"))
         check.required(kind, "kind", (*at, "paramKind"))
+    for where, variable in each(spec.get("variables"), (*at, "variables")):
+        check.required(variable, "expression", where)
+        if check.required(variable, "name", where) and not _IDENTIFIER.fullmatch(text(variable["name"])):
+            check.error((*where, "name"), "must be a valid CEL identifier", "name", variable["name"])
+    for where, annotation in each(spec.get("auditAnnotations"), (*at, "auditAnnotations")):
+        check.required(annotation, "valueExpression", where)
+        if check.required(annotation, "key", where):
+            policy = text(mapping(body.get("metadata")).get("name"))
+            check.syntax(f"{policy}/{text(annotation['key'])}", names.qualified_name, (*where, "key"))
     for where, validation in each(spec.get("validations"), (*at, "validations")):
         check.required(validation, "expression", where)
+        if validation.get("reason") not in (None, *_REASONS):
+            check.error((*where, "reason"), f"must be one of {', '.join(_REASONS)}", "enum", validation["reason"])
         message = validation.get("message")
         if isinstance(message, str) and message and not message.strip():
             check.error((*where, "message"), "must not consist of spaces only", "invalid")
@@ -153,6 +168,8 @@ def validate_policy_binding(body: Json, check: Check) -> None:
     """A ValidatingAdmissionPolicyBinding or MutatingAdmissionPolicyBinding."""
     spec, at = mapping(body.get("spec")), ("spec",)
     check.reference(spec, "policyName", at)
+    for field in ("namespaceSelector", "objectSelector"):
+        check.selector(mapping(spec.get("matchResources")).get(field), (*at, "matchResources", field))
     if body.get("kind") == "ValidatingAdmissionPolicyBinding":
         actions = items(spec.get("validationActions"))
         if not actions:

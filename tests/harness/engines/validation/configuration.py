@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from typing import Any
 
 from harness.engines import names
@@ -26,6 +27,8 @@ _SECRET_KEYS: dict[str, tuple[str, ...]] = {
     "kubernetes.io/ssh-auth": ("ssh-privatekey",),
     "kubernetes.io/tls": ("tls.crt", "tls.key"),
 }
+
+_PSS_VERSION = re.compile(r"latest|v1\.(?:0|[1-9][0-9]*)", re.ASCII)
 
 
 def _size(value: Any, *, encoded: bool) -> int:
@@ -93,7 +96,15 @@ def _docker_config(data: Json, plain: Json, key: str, check: Check) -> None:
 
 
 def validate_namespace(body: Json, check: Check) -> None:
-    """A Namespace: its finalizers are qualified names."""
+    """A Namespace: its finalizers, and the labels that the PodSecurity admission plugin reads (pod-security-admission/admission)."""
+    for key, value in mapping(mapping(body.get("metadata")).get("labels")).items():
+        prefix, _, name = key.partition("/")
+        if prefix == "pod-security.kubernetes.io" and isinstance(value, str):
+            if name in ("enforce", "audit", "warn") and value not in ("privileged", "baseline", "restricted"):
+                message = f'must be one of "privileged", "baseline", "restricted", not {value!r}'
+                check.error(("metadata", "labels", key), message, "enum", value)
+            elif name in ("enforce-version", "audit-version", "warn-version") and not _PSS_VERSION.fullmatch(value):
+                check.error(("metadata", "labels", key), f'must be "latest" or "v1.x", not {value!r}', "enum", value)
     for place, finalizer in each_text(mapping(body.get("spec")).get("finalizers"), ("spec", "finalizers")):
         check.syntax(finalizer, names.qualified_name, place, "finalizer")
 

@@ -50,7 +50,7 @@ def validate_containers(spec: Json, check: Check, at: Pointer, pod: PodContext) 
     """Checks containers and init containers of a pod."""
     seen: dict[str, Pointer] = {}
     for field in ("containers", "initContainers"):
-        ports: set[tuple[Any, ...]] = set()
+        ports: set[tuple[str, str, int]] = set()
         for place, container in each(spec.get(field), (*at, field)):
             name = text(container.get("name"))
             if name:
@@ -101,11 +101,11 @@ def _ports(container: Json, check: Check, at: Pointer) -> None:
             seen.add(name)
 
 
-def _host_ports(container: Json, check: Check, at: Pointer, seen: set[tuple[Any, ...]]) -> None:
+def _host_ports(container: Json, check: Check, at: Pointer, seen: set[tuple[str, str, int]]) -> None:
     for place, port in each(container.get("ports"), (*at, "ports")):
         host_port = number(port.get("hostPort"))
         if host_port:
-            key = (port.get("protocol") or "TCP", port.get("hostIP") or "", host_port)
+            key = (text(port.get("protocol")) or "TCP", text(port.get("hostIP")), host_port)
             if key in seen:
                 check.error((*place, "hostPort"), f"duplicate host port {key[0]}/{key[1]}/{host_port}", "duplicate")
             seen.add(key)

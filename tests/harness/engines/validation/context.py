@@ -174,9 +174,9 @@ def selector_matches(selector: Json, labels: Json) -> bool | None:
     if any(is_elided(value) for value in labels.values()):
         return None
     for key, value in mapping(selector.get("matchLabels")).items():
-        if not isinstance(value, str):
+        if value is not None and not isinstance(value, str):
             return None
-        if labels.get(key) != value:
+        if labels.get(key) != (value or ""):
             return False
     for expression in items(selector.get("matchExpressions")):
         if not isinstance(expression, dict):
@@ -189,6 +189,8 @@ def selector_matches(selector: Json, labels: Json) -> bool | None:
 
 def _expression_matches(expression: Json, labels: Json) -> bool | None:
     key, operator, values = expression.get("key"), expression.get("operator"), items(expression.get("values"))
+    if not isinstance(key, str):
+        return None
     if operator == "In":
         return key in labels and labels[key] in values
     if operator == "NotIn":

@@ -8,6 +8,7 @@ not compile.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,8 +17,8 @@ from harness.engines.validation.admission import validate_client_config
 from harness.engines.validation.context import Check, Json, each, each_text, items, mapping, text
 from harness.model import Pointer
 
-_COLUMN_TYPES = frozenset({"integer", "number", "string", "boolean", "date"})
-_TYPES = frozenset({"object", "array", "string", "integer", "number", "boolean"})
+_COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
+_TYPES = ("array", "boolean", "integer", "number", "object", "string")
 #: Fields of a schema that the API server does not support at all (specStandardValidatorV3 and the v1 strategy).
 _UNSUPPORTED = ("definitions", "dependencies", "patternProperties", "additionalItems", "id", "$ref", "$schema")
 #: Fields that value validations inside allOf, anyOf, oneOf and not must not have (validateNestedValueValidation).
@@ -82,8 +83,14 @@ def _versions(spec: Json, check: Check, at: Pointer) -> None:
         if warning is not None and version.get("deprecated") is not True:
             check.error((*where, "deprecationWarning"), "can only be set for deprecated versions", "forbidden")
         for spot, column in each(version.get("additionalPrinterColumns"), (*where, "additionalPrinterColumns")):
+            if check.required(column, "name", spot) and check.required(column, "jsonPath", spot) and not text(column["jsonPath"]).startswith("."):
+                check.error((*spot, "jsonPath"), "must be a simple json path starting with .", "path", column["jsonPath"])
             if column.get("type") not in _COLUMN_TYPES:
-                check.error((*spot, "type"), f"must be one of {', '.join(sorted(_COLUMN_TYPES))}", "enum", column.get("type"))
+                check.error((*spot, "type"), f"must be one of {', '.join(_COLUMN_TYPES)}", "enum", column.get("type"))
+        scale, spot = mapping(mapping(version.get("subresources")).get("scale")), (*where, "subresources", "scale")
+        for field, start in (("specReplicasPath", ".spec."), ("statusReplicasPath", ".status."), ("labelSelectorPath", ".")):
+            if text(scale.get(field)) and not text(scale[field]).startswith(start):
+                check.error((*spot, field), f"should be a json path under {start.removesuffix('.') or '.'}", "path", scale[field])
         schema = mapping(version.get("schema")).get("openAPIV3Schema")
         if schema is None:
             check.error((*where, "schema", "openAPIV3Schema"), "required field is missing", "required")
@@ -113,6 +120,16 @@ def _conversion(value: Any, check: Check, at: Pointer) -> None:
 
 # --- the schema of a version ---------------------------------------------------------------------------------------------------------
 
+#: Look-ahead and look-behind; (?<name>…) is a group.
+_NOT_RE2 = re.compile(r"(?<!\\)(?:\\\\)*\(\?(?:=|!|<=|<!)")
+_PYTHON_TYPES: dict[str, type | tuple[type, ...]] = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "boolean": bool,
+    "integer": int,
+    "number": (int, float),
+}
 #: Where a node is: a linked list, so that pointers cost nothing until something is wrong.
 _Trail = tuple[Any, ...]
 
@@ -137,6 +154,8 @@ def _schema(root: Json, check: Check, at: Pointer) -> None:
     if extra:
         where = (*at, "properties", "metadata")
         check.error(where, "must not specify anything other than name and generateName, but metadata is implicitly specified", "structural")
+    if metadata and metadata.get("type") != "object":
+        check.error((*at, "properties", "metadata", "type"), "must be object", "structural")
     for name in ("kind", "apiVersion"):
         kind = mapping(root.get("properties")).get(name)
         if isinstance(kind, dict) and kind.get("type") != "string":
@@ -146,21 +165,26 @@ def _schema(root: Json, check: Check, at: Pointer) -> None:
         node, trail, nested = stack.pop()
         for field, message in _node_errors(node, nested):
             check.error(_pointer(at, (trail, field)), message, "structural")
-        _push(node, trail, nested, stack)
+        for bad in _push(node, trail, nested, stack):
+            check.error(_pointer(at, bad), "must be a schema with a type", "structural")
 
 
-def _push(node: Json, trail: _Trail, nested: bool, stack: list[tuple[Json, _Trail, bool]]) -> None:
-    """Adds the nodes below. ``nested``: inside a logical alternative."""
+def _push(node: Json, trail: _Trail, nested: bool, stack: list[tuple[Json, _Trail, bool]]) -> Iterator[_Trail]:
+    """Adds the nodes below, and yields the places of what should be one and is not. ``nested``: inside a logical alternative."""
     properties = node.get("properties")
     if isinstance(properties, dict):
         below = (trail, "properties")
         for name, inner in properties.items():
             if isinstance(inner, dict):
                 stack.append((inner, (below, name), nested))
+            elif not nested:
+                yield (below, name)
     for field in ("items", "additionalProperties"):
         inner = node.get(field)
         if isinstance(inner, dict):
             stack.append((inner, (trail, field), nested))
+        elif field == "items" and inner is not None:
+            yield (trail, field)
     if isinstance(node.get("not"), dict):
         stack.append((node["not"], (trail, "not"), True))
     for junctor in _JUNCTORS:
@@ -187,7 +211,7 @@ def _node_errors(node: Json, nested: bool) -> Iterator[tuple[str, str]]:
     if node.get("uniqueItems") is True:
         yield "uniqueItems", "cannot be set to true since the runtime complexity becomes quadratic"
     if kind and kind not in _TYPES:
-        yield "type", f"must be one of {', '.join(sorted(_TYPES))}"
+        yield "type", f"must be one of {', '.join(_TYPES)}"
     if node.get("properties") and (isinstance(node.get("additionalProperties"), dict) or node.get("additionalProperties") is False):
         yield "additionalProperties", "additionalProperties and properties are mutual exclusive"
     if nested:
@@ -198,6 +222,21 @@ def _node_errors(node: Json, nested: bool) -> Iterator[tuple[str, str]]:
                 yield field, "must be undefined inside a logical alternative to be structural"
         return
     yield from _structural_errors(node, kind)
+    pattern = node.get("pattern")
+    if isinstance(pattern, str) and _NOT_RE2.search(pattern):
+        yield "pattern", "must be a valid regular expression: RE2 has no look-around"
+    default = node.get("default")
+    if default is not None:
+        yield from _default_errors(node, kind, default)
+
+
+def _default_errors(node: Json, kind: Any, default: Any) -> Iterator[tuple[str, str]]:
+    """A default must fit its own schema; checked for its type and enumeration (ValidateDefaults checks all of it)."""
+    expected = _PYTHON_TYPES.get(kind) if isinstance(kind, str) else None
+    if expected is not None and (not isinstance(default, expected) or (isinstance(default, bool) and kind != "boolean")):
+        yield "default", f"must be of type {kind}"
+    elif node.get("enum") and isinstance(node["enum"], list) and default not in node["enum"]:
+        yield "default", f"must be one of the enum's values, not {default!r}"
 
 
 def _structural_errors(node: Json, kind: Any) -> Iterator[tuple[str, str]]:
@@ -220,9 +259,14 @@ def _structural_errors(node: Json, kind: Any) -> Iterator[tuple[str, str]]:
     yield from _list_errors(node, kind)
     rules = node.get("x-kubernetes-validations")
     if isinstance(rules, list):
+        seen: set[str] = set()
         for index, rule in enumerate(rules):
-            if isinstance(rule, dict) and not text(rule.get("rule")).strip():
+            expression = text(mapping(rule).get("rule"))
+            if not expression.strip():
                 yield "x-kubernetes-validations", f"rule {index} is not specified"
+            elif expression in seen:
+                yield "x-kubernetes-validations", f"rule {index} is a duplicate"
+            seen.add(expression)
 
 
 def _list_errors(node: Json, kind: Any) -> Iterator[tuple[str, str]]:

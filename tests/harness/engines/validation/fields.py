@@ -208,7 +208,7 @@ _OTHER: dict[str, dict[str, Constraint]] = {
     "api.rbac.v1.RoleRef": {"kind": _one_of("Role", "ClusterRole"), "apiGroup": _one_of("rbac.authorization.k8s.io", "")},
     "api.rbac.v1.Subject": {"kind": _one_of("ServiceAccount", "User", "Group")},
     "api.autoscaling.v1.HorizontalPodAutoscalerSpec": {"minReplicas": _at_least(0), "maxReplicas": _at_least(1)},
-    "api.storage.v1.StorageClass": {"reclaimPolicy": _one_of("Delete", "Retain"), "volumeBindingMode": _one_of("Immediate", "WaitForFirstConsumer")},
+    "api.storage.v1.StorageClass": {"reclaimPolicy": _one_of("Delete", "Retain", ""), "volumeBindingMode": _one_of("Immediate", "WaitForFirstConsumer")},
     "api.storage.v1.CSIDriverSpec": {
         "fsGroupPolicy": _one_of("ReadWriteOnceWithFSType", "File", "None"),
         "volumeLifecycleModes": {"items": _one_of("Persistent", "Ephemeral")},
@@ -250,4 +250,20 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 }
 
 #: Fields OpenAPI v2 marks as required that the server accepts without: their zero value is valid.
-NOT_ENFORCED: dict[str, tuple[str, ...]] = {}
+NOT_ENFORCED: dict[str, tuple[str, ...]] = {
+    "api.batch.v1.PodFailurePolicy": ("rules",),
+    "api.batch.v1.PodFailurePolicyOnPodConditionsPattern": ("status",),
+    "api.core.v1.LimitRangeSpec": ("limits",),
+    "api.discovery.v1.EndpointSlice": ("endpoints",),
+    "api.networking.v1.NetworkPolicySpec": ("podSelector",),
+    "api.rbac.v1.RoleRef": ("apiGroup",),
+    "api.scheduling.v1.PriorityClass": ("value",),
+    "api.storage.v1.CSIDriver": ("spec",),
+    "api.storage.v1.TokenRequest": ("audience",),
+    "api.core.v1.SleepAction": ("seconds",),
+    "api.core.v1.Sysctl": ("value",),
+    "apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceConversion": ("strategy",),
+    "apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionVersion": ("served", "storage"),
+    # EnforceDataSourceBackwardsCompatibility drops a source of an unknown kind before it is validated.
+    "api.core.v1.TypedLocalObjectReference": ("kind", "name"),
+}

@@ -27,7 +27,7 @@ def _any_name(_text: str) -> list[str]:
 #: How names of a kind look. Everything not listed is a DNS subdomain, as are custom resources' names.
 _NAMES: dict[tuple[str, str], _Name] = {
     ("", "Namespace"): names.dns1123_label,
-    ("", "Service"): names.dns1123_label,  # DNS-1035 until the gate RelaxedServiceNameValidation (1.34, off by default); see services.py
+    ("", "Service"): names.dns1123_label,  # and DNS-1035 before 1.35; see services.py
     ("apps", "StatefulSet"): names.dns1123_label,  # new ones; ValidateStatefulSetName
     ("rbac.authorization.k8s.io", "Role"): _SEGMENT,
     ("rbac.authorization.k8s.io", "RoleBinding"): _SEGMENT,
@@ -43,6 +43,14 @@ _NAMES: dict[tuple[str, str], _Name] = {
     ("events.k8s.io", "Event"): _SUBDOMAIN,
     ("internal.apiserver.k8s.io", "StorageVersion"): _any_name,
 }
+_FINALIZERS = frozenset({"kubernetes", "orphan", "foregroundDeletion"})
+#: Groups whose kinds are validated by ``ValidateObjectMeta`` of pkg/apis/core/validation, which is stricter about finalizers.
+_CORE_GROUPS = frozenset(
+    {
+        "", "apps", "autoscaling", "batch", "coordination.k8s.io", "discovery.k8s.io", "networking.k8s.io", "node.k8s.io", "rbac.authorization.k8s.io",
+        "scheduling.k8s.io", "storage.k8s.io",
+    }
+)  # fmt: skip
 #: Reviews are requests: they have no name.
 _NAMELESS = frozenset({"authentication.k8s.io", "authorization.k8s.io"})
 
@@ -74,7 +82,7 @@ def validate_metadata(body: Json, api_version: str, kind: str, scope: str, repor
         check.error((*at, "namespace"), f"must not be set: {kind} is cluster-scoped", "scope", namespace)
     elif namespace:
         check.syntax(namespace, names.dns1123_label, (*at, "namespace"))
-    _common(metadata, check, at)
+    _common(metadata, check, at, strict_finalizers=group in _CORE_GROUPS)
 
 
 def validate_embedded_metadata(metadata: Json, report: Report, at: Pointer) -> None:
@@ -85,13 +93,15 @@ def validate_embedded_metadata(metadata: Json, report: Report, at: Pointer) -> N
     _common(metadata, check, at)
 
 
-def _common(metadata: Json, check: Check, at: Pointer) -> None:
+def _common(metadata: Json, check: Check, at: Pointer, *, strict_finalizers: bool = False) -> None:
     check.labels(metadata.get("labels"), (*at, "labels"))
     validate_annotations(metadata.get("annotations"), check, (*at, "annotations"))
     _owners(metadata.get("ownerReferences"), check, (*at, "ownerReferences"))
     finalizers = list(each_text(metadata.get("finalizers"), (*at, "finalizers")))
     for place, finalizer in finalizers:
         check.syntax(finalizer, names.qualified_name, place, "finalizer")
+        if strict_finalizers and "/" not in finalizer and finalizer not in _FINALIZERS:
+            check.error(place, f"is neither a standard finalizer name nor fully qualified: {finalizer!r}", "finalizer", finalizer)
     if {"orphan", "foregroundDeletion"} <= {finalizer for _, finalizer in finalizers}:
         check.error((*at, "finalizers"), "orphan and foregroundDeletion cannot be both set", "finalizer")
 

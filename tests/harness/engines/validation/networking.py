@@ -113,7 +113,9 @@ def _path(path: Json, check: Check, at: Pointer) -> None:
                 check.error((*at, "path"), f"cannot end with {suffix!r}", "path", value)
     elif kind == "ImplementationSpecific" and content and not content.startswith("/"):
         check.error((*at, "path"), f"must be an absolute path, not {content!r}", "path", value)
-    if path.get("backend") is not None:
+    if path.get("backend") is None:
+        check.error((*at, "backend"), "required field is missing", "required")
+    else:
         _backend(mapping(path["backend"]), check, (*at, "backend"))
 
 
@@ -121,10 +123,9 @@ def _backend(backend: Json, check: Check, at: Pointer) -> None:
     for kind in check.exactly_one(backend, ("resource", "service"), at, "backend"):
         target, place = mapping(backend[kind]), (*at, kind)
         if kind == "resource":
-            check.required(target, "kind", place)
-            check.required(target, "name", place)
+            _object_reference(target, check, place)
             continue
-        check.reference(target, "name", place, names.dns1123_label if check.minor >= 34 else names.dns1035_label)
+        check.reference(target, "name", place, names.dns1123_label if check.minor >= 35 else names.dns1035_label)
         port = mapping(target.get("port"))
         name, value = port.get("name"), number(port.get("number"))
         if name and value:
@@ -133,6 +134,14 @@ def _backend(backend: Json, check: Check, at: Pointer) -> None:
             check.syntax(name, names.port_name, (*place, "port", "name"), "port")
         elif not value:
             check.error((*place, "port"), "port name or number is required", "required")
+
+
+def _object_reference(reference: Json, check: Check, at: Pointer) -> None:
+    """``validateIngressTypedLocalObjectReference``."""
+    if reference.get("apiGroup") is not None:
+        check.syntax(reference["apiGroup"], names.dns1123_subdomain, (*at, "apiGroup"))
+    for field in ("kind", "name"):
+        check.reference(reference, field, at, names.path_segment)
 
 
 def validate_ingress_class(body: Json, check: Check) -> None:
@@ -145,11 +154,10 @@ def validate_ingress_class(body: Json, check: Check) -> None:
     parameters = spec.get("parameters")
     if isinstance(parameters, dict):
         place = (*at, "parameters")
-        check.required(parameters, "kind", place)
-        check.required(parameters, "name", place)
+        _object_reference(parameters, check, place)
         scope = parameters.get("scope") or "Cluster"
         if scope == "Namespace":
-            check.required(parameters, "namespace", place)
+            check.reference(parameters, "namespace", place, names.dns1123_label)
         elif scope == "Cluster" and parameters.get("namespace") is not None:
             check.error((*place, "namespace"), "must not be set when scope is Cluster", "forbidden")
         elif scope not in ("Cluster", "Namespace"):

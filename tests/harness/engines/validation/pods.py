@@ -16,6 +16,7 @@ from harness.engines.validation.containers import PodContext, validate_container
 from harness.engines.validation.context import Check, Json, each, each_text, items, mapping, number, text
 from harness.engines.validation.metadata import validate_annotations
 from harness.engines.validation.resources import validate_overhead
+from harness.engines.validation.scheduling import validate_affinity, validate_spread, validate_tolerations
 from harness.engines.validation.volumes import validate_volumes
 from harness.model import Pointer
 
@@ -89,9 +90,9 @@ def validate_pod_spec_with(spec: Json, extra_volumes: dict[str, Json], check: Ch
     _security_context(spec, check, at)
     _host_network(spec, check, at)
     _dns(spec, check, at)
-    _tolerations(spec.get("tolerations"), check, (*at, "tolerations"))
-    _spread(spec.get("topologySpreadConstraints"), check, (*at, "topologySpreadConstraints"))
-    _affinity(mapping(spec.get("affinity")), check, (*at, "affinity"))
+    validate_tolerations(spec.get("tolerations"), check, (*at, "tolerations"))
+    validate_spread(spec.get("topologySpreadConstraints"), check, (*at, "topologySpreadConstraints"))
+    validate_affinity(mapping(spec.get("affinity")), check, (*at, "affinity"))
     for place, alias in each(spec.get("hostAliases"), (*at, "hostAliases")):
         legacy_ip(alias.get("ip"), check, (*place, "ip"))
         for where, host in each_text(alias.get("hostnames"), (*place, "hostnames")):
@@ -164,92 +165,3 @@ def _dns(spec: Json, check: Check, at: Pointer) -> None:
             check.syntax(search.removesuffix("."), names.dns1123_subdomain_with_underscore, where)
     for where, option in each(config.get("options"), (*place, "options")):
         check.required(option, "name", where)
-
-
-def _tolerations(value: Any, check: Check, at: Pointer) -> None:
-    """``ValidateTolerations``."""
-    for place, toleration in each(value, at):
-        key, operator, content = text(toleration.get("key")), toleration.get("operator") or "Equal", toleration.get("value")
-        if key:
-            check.syntax(key, names.qualified_name, (*place, "key"), "label")
-        elif operator != "Exists":
-            check.error((*place, "operator"), "must be Exists when key is empty, which means \"match all values and all keys\"", "toleration")
-        if toleration.get("tolerationSeconds") is not None and toleration.get("effect") != "NoExecute":
-            check.error((*place, "effect"), "must be 'NoExecute' when tolerationSeconds is set", "toleration")
-        if operator == "Exists" and content:
-            check.error((*place, "value"), "must be empty when operator is 'Exists'", "toleration", content)
-        elif operator == "Equal":
-            check.syntax(content, names.label_value, (*place, "value"), "label")
-
-
-def _spread(value: Any, check: Check, at: Pointer) -> None:
-    """``validateTopologySpreadConstraints``: repeated ones are the schema's list keys."""
-    for place, constraint in each(value, at):
-        check.required(constraint, "topologyKey", place)
-        if constraint.get("minDomains") is not None and constraint.get("whenUnsatisfiable") != "DoNotSchedule":
-            check.error((*place, "minDomains"), "can only be used if whenUnsatisfiable is DoNotSchedule", "forbidden")
-        check.selector(constraint.get("labelSelector"), (*place, "labelSelector"))
-        _match_keys(constraint, ("matchLabelKeys",), check, place)
-
-
-def _match_keys(term: Json, fields: tuple[str, ...], check: Check, at: Pointer) -> None:
-    for field in fields:
-        keys = items(term.get(field))
-        if keys and term.get("labelSelector") is None:
-            check.error((*at, field), "must not be specified when labelSelector is not set", "forbidden")
-        elif keys:
-            check.label_keys(keys, (*at, field))
-
-
-def _affinity(affinity: Json, check: Check, at: Pointer) -> None:
-    node, place = mapping(affinity.get("nodeAffinity")), (*at, "nodeAffinity")
-    required, preferred = "requiredDuringSchedulingIgnoredDuringExecution", "preferredDuringSchedulingIgnoredDuringExecution"
-    if isinstance(node.get(required), dict):
-        where = (*place, required, "nodeSelectorTerms")
-        if not items(node[required].get("nodeSelectorTerms")):
-            check.error(where, "must have at least one node selector term", "required")
-        for spot, term in each(node[required].get("nodeSelectorTerms"), where):
-            _node_term(term, check, spot, values=True)
-    for where, term in each(node.get(preferred), (*place, preferred)):
-        _node_term(mapping(term.get("preference")), check, (*where, "preference"), values=False)
-    for field in ("podAffinity", "podAntiAffinity"):
-        pod, place = mapping(affinity.get(field)), (*at, field)
-        for where, term in each(pod.get(required), (*place, required)):
-            _pod_term(term, check, where)
-        for where, weighted in each(pod.get(preferred), (*place, preferred)):
-            _pod_term(mapping(weighted.get("podAffinityTerm")), check, (*where, "podAffinityTerm"))
-
-
-def _node_term(term: Json, check: Check, at: Pointer, *, values: bool) -> None:
-    """``ValidateNodeSelectorTerm``; label values are checked in required terms only."""
-    for place, requirement in each(term.get("matchExpressions"), (*at, "matchExpressions")):
-        _node_operator(requirement, check, place)
-        check.syntax(requirement.get("key"), names.qualified_name, (*place, "key"), "label")
-        if values:
-            for where, value in each_text(requirement.get("values"), (*place, "values")):
-                check.syntax(value, names.label_value, where, "label")
-    for place, requirement in each(term.get("matchFields"), (*at, "matchFields")):
-        if requirement.get("operator") not in ("In", "NotIn") or len(items(requirement.get("values"))) != 1:
-            check.error(place, "must have operator In or NotIn and exactly one value", "selector")
-        if requirement.get("key") != "metadata.name":
-            check.error((*place, "key"), "must be metadata.name", "selector")
-
-
-def _node_operator(requirement: Json, check: Check, at: Pointer) -> None:
-    operator, values = requirement.get("operator"), items(requirement.get("values"))
-    if operator in ("In", "NotIn") and not values:
-        check.error((*at, "values"), "must be specified when operator is In or NotIn", "selector")
-    elif operator in ("Exists", "DoesNotExist") and values:
-        check.error((*at, "values"), "must not be specified when operator is Exists or DoesNotExist", "selector")
-    elif operator in ("Gt", "Lt") and len(values) != 1:
-        check.error((*at, "values"), "must be a single value when operator is Lt or Gt", "selector")
-
-
-def _pod_term(term: Json, check: Check, at: Pointer) -> None:
-    check.selector(term.get("labelSelector"), (*at, "labelSelector"))
-    check.selector(term.get("namespaceSelector"), (*at, "namespaceSelector"))
-    for place, namespace in each_text(term.get("namespaces"), (*at, "namespaces")):
-        check.syntax(namespace, names.dns1123_label, place)
-    _match_keys(term, ("matchLabelKeys", "mismatchLabelKeys"), check, at)
-    if check.required(term, "topologyKey", at):
-        check.syntax(term["topologyKey"], names.qualified_name, (*at, "topologyKey"), "label")

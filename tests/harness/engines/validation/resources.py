@@ -26,6 +26,13 @@ _QUOTA = _COUNTED | {
 _STANDARD = _QUOTA | {"storage"}
 _SCOPES = frozenset({"Terminating", "NotTerminating", "BestEffort", "NotBestEffort", "PriorityClass", "VolumeAttributesClass", "CrossNamespacePodAffinity"})
 _EXISTS_ONLY = _SCOPES - {"PriorityClass", "VolumeAttributesClass"}
+_POD_QUOTA = frozenset({"pods", "cpu", "memory", "limits.cpu", "limits.memory", "requests.cpu", "requests.memory"})
+#: Scope → the standard resources it can be applied to (IsResourceQuotaScopeValidForResource).
+_SCOPE_RESOURCES: dict[str, frozenset[str]] = {
+    **dict.fromkeys(("Terminating", "NotTerminating", "NotBestEffort", "PriorityClass", "CrossNamespacePodAffinity"), _POD_QUOTA),
+    "BestEffort": frozenset({"pods"}),
+    "VolumeAttributesClass": frozenset({"persistentvolumeclaims", "requests.storage"}),
+}
 _CONFLICTS = (("BestEffort", "NotBestEffort"), ("Terminating", "NotTerminating"))
 
 
@@ -119,6 +126,7 @@ def validate_quota(body: Json, check: Check) -> None:
         if scope not in _SCOPES:
             check.error((*at, "scopes", index), f"unsupported scope {scope!r}", "enum")
     _conflicts(set(scopes), check, (*at, "scopes"))
+    _scope_resources(set(scopes), mapping(spec.get("hard")), check, (*at, "scopes"))
     where = (*at, "scopeSelector", "matchExpressions")
     selected: set[str] = set()
     for place, requirement in each(mapping(spec.get("scopeSelector")).get("matchExpressions"), where):
@@ -133,6 +141,15 @@ def validate_quota(body: Json, check: Check) -> None:
         elif operator in ("Exists", "DoesNotExist") and values:
             check.error((*place, "values"), "must be no value when operator is 'Exists' or 'DoesNotExist'", "selector")
     _conflicts(selected, check, where)
+    _scope_resources(selected, mapping(spec.get("hard")), check, where)
+
+
+def _scope_resources(scopes: set[str], hard: Json, check: Check, at: Pointer) -> None:
+    for scope in sorted(scopes):
+        allowed = _SCOPE_RESOURCES.get(scope)
+        unfit = [] if allowed is None else sorted(name for name in hard if name in _QUOTA and name not in allowed)
+        if unfit:
+            check.error(at, f"scope {scope} cannot be applied to {', '.join(unfit)}", "enum")
 
 
 def _is_quota_huge_page(name: str) -> bool:

@@ -17,8 +17,8 @@ def validate_service(body: Json, check: Check) -> None:
     spec, at = mapping(body.get("spec")), ("spec",)
     kind = spec.get("type") or "ClusterIP"
     name = mapping(body.get("metadata")).get("name")
-    if check.minor < 34 and isinstance(name, str) and name:
-        # DNS-1035 is certain before the gate RelaxedServiceNameValidation (1.34); the label form is checked with the metadata.
+    if check.minor < 35 and isinstance(name, str) and name:
+        # DNS-1035 is certain before the gate RelaxedServiceNameValidation is on (1.35); the label form is checked with the metadata.
         check.syntax(name, names.dns1035_label, ("metadata", "name"))
     headless = spec.get("clusterIP") == "None" or items(spec.get("clusterIPs"))[:1] == ["None"]
     if not items(spec.get("ports")) and not headless and kind != "ExternalName":
@@ -31,8 +31,6 @@ def validate_service(body: Json, check: Check) -> None:
         _cluster_ips(spec, check, at)
     _ports(spec, kind, check, at)
     check.labels(spec.get("selector"), (*at, "selector"))
-    if spec.get("sessionAffinity") != "ClientIP" and spec.get("sessionAffinityConfig") is not None:
-        check.error((*at, "sessionAffinityConfig"), "must not be set when session affinity is None", "forbidden")
     for place, address in each_text(spec.get("externalIPs"), (*at, "externalIPs")):
         legacy_ip(address, check, place)
         parsed = parse_ip(address)
@@ -92,7 +90,7 @@ def _ports(spec: Json, kind: str, check: Check, at: Pointer) -> None:
             check.syntax(port["appProtocol"], names.qualified_name, (*place, "appProtocol"))
         node_port = number(port.get("nodePort"))
         if node_port:
-            key = (port.get("protocol") or "TCP", node_port)
+            key = (text(port.get("protocol")) or "TCP", node_port)
             if kind == "ClusterIP":
                 check.error((*place, "nodePort"), "may not be used when type is 'ClusterIP'", "forbidden")
             if key in node_ports:

@@ -7,7 +7,8 @@ Source: ``ValidatePersistentVolumeClaimSpec`` and ``ValidatePersistentVolumeSpec
 from __future__ import annotations
 
 from harness.engines import names
-from harness.engines.validation.context import Check, Json, each, items, mapping, quantity_of, text
+from harness.engines.validation.scheduling import validate_node_selector, validate_tolerations
+from harness.engines.validation.context import Check, Json, each, items, mapping, number, quantity_of, text
 from harness.model import Pointer
 
 #: Sources of a PersistentVolume; it has exactly one.
@@ -37,14 +38,13 @@ def validate_claim_spec(spec: Json, check: Check, at: Pointer) -> None:
             check.error((*resources, "storage"), "must be greater than zero", "quantity", requests["storage"])
     check.optional_name(spec, "storageClassName", names.dns1123_subdomain, at)
     check.optional_name(spec, "volumeAttributesClassName", names.dns1123_subdomain, at)
-    for field in ("dataSource", "dataSourceRef"):
-        source = spec.get(field)
-        if isinstance(source, dict):
-            check.required(source, "name", (*at, field))
-            check.required(source, "kind", (*at, field))
-            if not source.get("apiGroup") and source.get("kind") != "PersistentVolumeClaim":
-                check.error((*at, field), "must be 'PersistentVolumeClaim' when referencing the default apiGroup", "reference")
-            check.optional_name(source, "apiGroup", names.dns1123_subdomain, (*at, field))
+    source, place = spec.get("dataSourceRef"), (*at, "dataSourceRef")
+    if isinstance(source, dict):
+        check.required(source, "name", place)
+        check.required(source, "kind", place)
+        if not source.get("apiGroup") and source.get("kind") != "PersistentVolumeClaim":
+            check.error(place, "must be 'PersistentVolumeClaim' when referencing the default apiGroup", "reference")
+        check.optional_name(source, "apiGroup", names.dns1123_subdomain, place)
 
 
 def _access_modes(spec: Json, check: Check, at: Pointer) -> None:
@@ -75,6 +75,9 @@ def validate_volume(body: Json, check: Check) -> None:
     if isinstance(spec.get("csi"), dict):
         check.required(spec["csi"], "driver", (*at, "csi"))
         check.required(spec["csi"], "volumeHandle", (*at, "csi"))
+    required = mapping(spec.get("nodeAffinity")).get("required")
+    if isinstance(required, dict):
+        validate_node_selector(required, check, (*at, "nodeAffinity", "required"))
     if isinstance(spec.get("local"), dict):
         check.required(spec["local"], "path", (*at, "local"))
         if not mapping(mapping(spec.get("nodeAffinity")).get("required")):
@@ -99,10 +102,19 @@ def validate_storage_class(body: Json, check: Check) -> None:
         for where, requirement in each(topology.get("matchLabelExpressions"), (*place, "matchLabelExpressions")):
             check.syntax(requirement.get("key"), names.qualified_name, (*where, "key"), "label")
             check.required(requirement, "values", where)
-        key = repr(topology)
-        if key in seen:
+        keys: set[str] = set()
+        for where, requirement in each(topology.get("matchLabelExpressions"), (*place, "matchLabelExpressions")):
+            name = text(requirement.get("key"))
+            if name in keys:
+                check.error((*where, "key"), f"duplicate key {name}", "duplicate")
+            keys.add(name)
+            values = [value for value in items(requirement.get("values")) if isinstance(value, str)]
+            if len(set(values)) != len(values):
+                check.error((*where, "values"), "must not have duplicates", "duplicate")
+        identity = repr(topology)
+        if identity in seen:
             check.error(place, "duplicate topology", "duplicate")
-        seen.add(key)
+        seen.add(identity)
 
 
 def validate_volume_attributes_class(body: Json, check: Check) -> None:
@@ -119,6 +131,9 @@ def validate_csi_driver_object(body: Json, check: Check) -> None:
         if audience in audiences:
             check.error((*place, "audience"), f"duplicate audience {audience!r}", "duplicate")
         audiences.add(audience)
+        seconds = number(request.get("expirationSeconds"))
+        if seconds is not None and not 600 <= seconds <= 2**32:
+            check.error((*place, "expirationSeconds"), "must be between 10 minutes and 2^32 seconds", "invalid")
 
 
 def validate_storage_capacity(body: Json, check: Check) -> None:
@@ -134,7 +149,9 @@ def validate_storage_capacity(body: Json, check: Check) -> None:
 def validate_runtime_class(body: Json, check: Check) -> None:
     """A RuntimeClass (``pkg/apis/node/validation``)."""
     check.syntax(body.get("handler"), names.dns1123_label, ("handler",))
-    check.labels(mapping(mapping(body.get("scheduling")).get("nodeSelector")), ("scheduling", "nodeSelector"))
+    scheduling = mapping(body.get("scheduling"))
+    check.labels(scheduling.get("nodeSelector"), ("scheduling", "nodeSelector"))
+    validate_tolerations(scheduling.get("tolerations"), check, ("scheduling", "tolerations"))
 
 
 __all__ = [

@@ -14,7 +14,7 @@ from harness.engines.validation.metadata import validate_annotations
 from harness.engines.validation.storage import validate_claim_spec
 from harness.model import Pointer
 
-#: Every volume source; one volume has exactly one.
+#: Every volume source; a volume has one, and is an emptyDir when it has none (SetDefaults_Volume).
 SOURCES = (
     "awsElasticBlockStore", "azureDisk", "azureFile", "cephfs", "cinder", "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "fc",
     "flexVolume", "flocker", "gcePersistentDisk", "gitRepo", "glusterfs", "hostPath", "image", "iscsi", "nfs", "persistentVolumeClaim",
@@ -58,8 +58,6 @@ def validate_volumes(value: Any, check: Check, at: Pointer) -> dict[str, Json]:
         present = [source for source in SOURCES if volume.get(source) is not None]
         if len(present) > 1:
             check.error(place, f"may not specify more than 1 volume type: has {', '.join(present)}", "one-of")
-        elif not present and not set(volume) - {"name"}:
-            check.error(place, "must specify a volume type", "one-of")
         for source in present[:1]:
             _source(source, mapping(volume[source]), check, (*place, source))
     return found

@@ -179,8 +179,13 @@ def _job_spec(spec: Json, check: Check, at: Pointer) -> None:
         check.syntax(spec["managedBy"], names.domain_prefixed_path, (*at, "managedBy"))
     if isinstance(spec.get("podFailurePolicy"), dict):
         _failure_policy(spec, pod, check, (*at, "podFailurePolicy"))
-    if indexed and isinstance(spec.get("successPolicy"), dict) and not items(spec["successPolicy"].get("rules")):
-        check.error((*at, "successPolicy", "rules"), "at least one rule must be specified", "required")
+    if indexed and isinstance(spec.get("successPolicy"), dict):
+        rules, place = spec["successPolicy"].get("rules"), (*at, "successPolicy", "rules")
+        if not items(rules):
+            check.error(place, "at least one rule must be specified", "required")
+        for where, rule in each(rules, place):
+            if rule.get("succeededCount") is None and rule.get("succeededIndexes") is None:
+                check.error(where, "at least one of succeededCount or succeededIndexes must be specified", "required")
 
 
 def _failure_policy(spec: Json, pod: Json, check: Check, at: Pointer) -> None:
@@ -199,6 +204,10 @@ def _failure_policy(spec: Json, pod: Json, check: Check, at: Pointer) -> None:
             check.error(place, "specifying one of onExitCodes and onPodConditions is required", "one-of")
         if rule.get("action") == "FailIndex" and spec.get("backoffLimitPerIndex") is None:
             check.error((*place, "action"), "requires the backoffLimitPerIndex to be set", "invalid")
+        for where, condition in each(conditions, (*place, "onPodConditions")):
+            check.syntax(condition.get("type"), names.qualified_name, (*where, "type"))
+            if condition.get("status") not in (None, "", "True", "False", "Unknown"):
+                check.error((*where, "status"), 'must be one of "False", "True", "Unknown"', "enum", condition["status"])
         if isinstance(codes, dict):
             _exit_codes(codes, known, check, (*place, "onExitCodes"))
 

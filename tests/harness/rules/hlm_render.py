@@ -186,7 +186,7 @@ _HELM_CODES: Final = (
     "helm-tool",
 )
 _LOCK_CODES: Final = ("lock-mismatch", "lock-missing", "lock-stale")
-_RESOURCE_SET_CODES: Final = ("resourceset-error",)
+_RESOURCE_SET_CODES: Final = ("resourceset-input", "resourceset-render")
 
 
 @HLM.rule(

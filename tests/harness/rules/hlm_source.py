@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
@@ -10,6 +9,7 @@ from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from harness.flux.kinds import HELM_RELEASE
+from harness.flux.rendered import release_name
 from harness.model import Severity
 from harness.rules.base import Objects, Registry, Violation, violation
 from harness.rules.hlm_common import HELM_CHART, HELM_REPOSITORY, OCI_REPOSITORY, RELEASES, chart_source, claimed, items, mapping, text
@@ -95,15 +95,18 @@ def _in_cluster(url: str) -> bool:
     fix="give one of them another name, or set a shorter spec.releaseName",
     scope=Objects(RELEASES),
 )
-def release_name(release: Object, world: World) -> Iterator[Violation]:
+def own_name(release: Object, world: World) -> Iterator[Violation]:
     name, where = named(release), ("spec", "releaseName") if release.spec.get("releaseName") else ("metadata", "name")
     if len(name) > _MAX_NAME:
         yield violation(
-            release, *where, found=f"release name of {len(name)} characters: {name}", expect=f"at most {_MAX_NAME}: Helm would store it as {stored(name)}"
+            release,
+            *where,
+            found=f"release name of {len(name)} characters: {name}",
+            expect=f"at most {_MAX_NAME}: Helm would store it as {release_name(release)}",
         )
     if release.spec.get("kubeConfig"):
         return
-    key = (stored(name), text(release.spec.get("storageNamespace")) or release.namespace)
+    key = (release_name(release), text(release.spec.get("storageNamespace")) or release.namespace)
     others = [str(other.id) for other in _by_name(world).get("/".join(key), ()) if other is not release]
     if others:
         yield violation(
@@ -117,11 +120,6 @@ def named(release: Object) -> str:
     return explicit or (f"{target}-{release.name}" if target else release.name)
 
 
-def stored(name: str) -> str:
-    """A name over 53 characters as its first 40, a dash and 12 digits of its SHA-256 (helmreleases.md, Release name)."""
-    return name if len(name) <= _MAX_NAME else f"{name[:40]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
-
-
 _names: Final[WeakKeyDictionary[World, dict[str, list[Object]]]] = WeakKeyDictionary()
 
 
@@ -130,7 +128,7 @@ def _by_name(world: World) -> dict[str, list[Object]]:
         index: dict[str, list[Object]] = defaultdict(list)
         for release in world.of(HELM_RELEASE):
             if not release.spec.get("kubeConfig"):
-                index[f"{stored(named(release))}/{text(release.spec.get('storageNamespace')) or release.namespace}"].append(release)
+                index[f"{release_name(release)}/{text(release.spec.get('storageNamespace')) or release.namespace}"].append(release)
         _names[world] = index
     return _names[world]
 

@@ -226,7 +226,7 @@ ANNOTATIONS: Final = {
     ),
     "service.kubernetes.io/topology-aware-hints": Gone("topology-aware-hints", "1.27", "", "spec.trafficDistribution", "well-known annotations"),
     "service.alpha.kubernetes.io/tolerate-unready-endpoints": Gone(
-        "tolerate-unready-endpoints", "1.11", "1.26", "spec.publishNotReadyAddresses", "well-known annotations"
+        "tolerate-unready-endpoints", "1.11", "", "spec.publishNotReadyAddresses", "well-known annotations"
     ),
 }
 

@@ -16,6 +16,7 @@ from harness.rules.flx_common import (
     PROVIDER,
     RECEIVER,
     SOURCES,
+    blind,
     controller_flags,
     entries,
     is_on,
@@ -150,7 +151,7 @@ def no_refused_reference(item: Object, world: World) -> Iterator[Violation]:
 )
 def flux_is_declared(world: World) -> Iterator[Violation]:
     for name in ("helm-controller", "kustomize-controller", "notification-controller", "source-controller"):
-        if name not in controller_flags(world):
+        if name not in controller_flags(world) and not blind(world, "flux-system"):
             where = world.cluster.sync.locate() if world.cluster.sync is not None else None
             from_path = where or next((build.object.locate() for build in world.kustomizations.values()), None)
             if from_path is not None:

@@ -109,7 +109,7 @@ def _names_something(entry: dict[str, object], owner: Object, world: World) -> b
 
 @FLX.rule(
     "FLX502",
-    title="an Alert listens to something: every event source matches an object of the cluster",
+    title="an Alert listens to something: every event source that names an object names one of the cluster, and some source matches",
     why=f"an event source that matches nothing never fires, and nobody notices until the incident ({_ALERTS}, Event sources)",
     fix="correct kind, name and namespace (without namespace it is the Alert's own), or delete the entry",
     scope=Objects((ALERT,)),
@@ -119,10 +119,17 @@ def _names_something(entry: dict[str, object], owner: Object, world: World) -> b
 def listens_to_something(alert: Object, world: World) -> Iterator[Violation]:
     if not items(alert.spec.get("eventSources")):
         yield violation(alert, "spec", found="no event source", expect="at least one event source")
-    for index, entry in entries(alert.spec.get("eventSources")):
-        namespace = text(entry.get("namespace")) or alert.namespace
-        if not _names_something(entry, alert, world) and not blind(world, namespace):
-            found = f"event source {entry.get('kind')} {namespace}/{entry.get('name')} matches nothing in the cluster"
+    unmatched = [
+        (index, entry)
+        for index, entry in entries(alert.spec.get("eventSources"))
+        if not _names_something(entry, alert, world) and not blind(world, text(entry.get("namespace")) or alert.namespace)
+    ]
+    deaf = len(unmatched) == len(items(alert.spec.get("eventSources")))
+    for index, entry in unmatched:
+        # A wildcard may be there for what comes later, and controllers make HelmCharts; an Alert of which nothing matches is not.
+        if deaf or entry.get("name") != "*":
+            where = f"{text(entry.get('namespace')) or alert.namespace}/{entry.get('name')}"
+            found = f"event source {entry.get('kind')} {where} matches nothing in the cluster"
             yield violation(alert, "spec", "eventSources", index, found=found, expect="an object that sends events")
 
 

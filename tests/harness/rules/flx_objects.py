@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final
 from harness.flux.kinds import KUSTOMIZATION
 from harness.model import Severity
 from harness.rules.base import Objects, Registry, Violation, violation
-from harness.rules.flx_common import entries, in_git, items, mapping, once, text
+from harness.rules.flx_common import entries, in_git, items, mapping, once, read_text, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from harness.flux.world import World
-    from harness.model import Object
+    from harness.model import Location, Object
 
 FLX: Final = Registry()
 
@@ -226,18 +226,24 @@ def job_can_change(job: Object, world: World) -> Iterator[Violation]:
         yield violation(job, "metadata", found=f"Job {job.name} without the annotation {_DOMAIN}force: enabled", expect="the annotation")
 
 
+def _explained(world: World, place: Location) -> bool:
+    """Whether a line has a comment, or the line above it is one."""
+    lines = read_text(world.repository, place.path).splitlines() if world.repository.is_file(place.path) else []
+    return any("#" in lines[number] for number in (place.line - 1, place.line - 2) if 0 <= number < len(lines))
+
+
 @FLX.rule(
     "FLX810",
-    title="a Job in Git does not delete itself",
+    title="a Job in Git that deletes itself says that it is meant to run again and again",
     why="after ttlSecondsAfterFinished the Job is gone, so the next reconciliation creates and runs it again, at every interval",
-    fix="delete ttlSecondsAfterFinished, or make it a CronJob when it should run again",
+    fix="delete ttlSecondsAfterFinished; where running at every interval is the point, say so in a comment above the Job or the line",
     scope=Objects(("Job.batch",), where=in_git),
     severity=Severity.WARNING,
 )
 def job_stays(job: Object, world: World) -> Iterator[Violation]:
-    if "ttlSecondsAfterFinished" in job.spec:
+    if "ttlSecondsAfterFinished" in job.spec and not any(_explained(world, place) for place in (job.locate(), job.locate("spec", "ttlSecondsAfterFinished"))):
         found = f"ttlSecondsAfterFinished: {job.spec['ttlSecondsAfterFinished']} in a Job that Flux applies"
-        yield violation(job, "spec", "ttlSecondsAfterFinished", found=found, expect="no ttlSecondsAfterFinished")
+        yield violation(job, "spec", "ttlSecondsAfterFinished", found=found, expect="no ttlSecondsAfterFinished, or a comment")
 
 
 @FLX.rule(

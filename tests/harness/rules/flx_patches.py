@@ -66,11 +66,16 @@ def patches_match(ks: Object, world: World) -> Iterator[Violation]:
         return
     for index, patch in entries(patches):
         target = mapping(patch.get("target"))
-        if target and not fits(target, build.built):
+        if target and not _is_default(ks, index, target) and not fits(target, build.built):
             what = " ".join(f"{key}={target[key]}" for key in ("group", "version", "kind", "name") if target.get(key))
             yield violation(
                 ks, "spec", "patches", index, found=f"patch {index + 1} ({what}) matches none of {len(build.built)} objects", expect="a target that is built"
             )
+
+
+def _is_default(ks: Object, index: int, target: dict[str, Any]) -> bool:
+    """Whether a parent gives the same patch to all its Kustomizations: no name in it, and not written beside the others' fields."""
+    return not target.get("name") and ks.locate("spec", "patches", index).path != ks.locate("metadata", "name").path
 
 
 def _images(value: Any) -> Iterator[str]:

@@ -21,6 +21,7 @@ FLX: Final = Registry()
 _DOCS: Final = "fluxcd/kustomize-controller docs/spec/v1/kustomizations.md"
 _WATCH: Final = "reconcile.fluxcd.io/watch"
 _OPT_OUT: Final = "kustomize.toolkit.fluxcd.io/substitute"
+_SOURCE_MISSING: Final = "substitute-source-missing"
 _NAME: Final = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
 #: A variable as Flux would replace it; ``$${`` is the escape and leaves ``${`` behind on purpose.
 _VARIABLE: Final = re.compile(r"(?<!\$)\$\{([_a-zA-Z][_a-zA-Z0-9]*)[^}]*\}")
@@ -63,10 +64,10 @@ _OPAQUE: Final = frozenset({"data", "stringData", "binaryData", "args", "command
     ),
     scope=Objects(),
     controls=("NIST-CM-6",),
-    claims=("substitute-missing", "substitute-name", "substitute-reparse", "substitute-source-missing", "substitute-syntax"),
+    claims=("substitute-missing", "substitute-name", "substitute-reparse", "substitute-syntax"),
 )
 def no_variable_left(item: Object, world: World) -> Iterator[Violation]:
-    problems = [problem for problem in world.problems_of(item) if problem.code.startswith("substitute-")]
+    problems = [problem for problem in world.problems_of(item) if problem.code.startswith("substitute-") and problem.code != _SOURCE_MISSING]
     for problem in problems:
         yield Violation(found=problem.message, expect="a value, a default or an escape for every variable", location=_place(problem, item))
     if problems or not in_git(item) or _OPT_OUT in item.annotations or _OPT_OUT in item.labels:
@@ -107,11 +108,15 @@ def _references(item: Object) -> Iterator[tuple[Pointer, str, str, bool]]:
     scope=Objects((KUSTOMIZATION, HELM_RELEASE)),
     severity=Severity.WARNING,
     controls=("NIST-CM-2",),
+    claims=(_SOURCE_MISSING,),
 )
 def feeds_exist(item: Object, world: World) -> Iterator[Violation]:
+    problems = world.problems_of(item, _SOURCE_MISSING)
+    for problem in problems:
+        yield Violation(found=problem.message, expect="an object in Git that is, or makes, what it names", location=problem.location)
     for pointer, kind, name, optional in _references(item):
         found = world.find(kind, item.namespace, name)
-        if found is None and item.kind == "Kustomization" and not optional and not _made(world, kind, item.namespace, name):
+        if found is None and item.kind == "Kustomization" and not problems and not optional and not _made(world, kind, item.namespace, name):
             yield violation(
                 item, *pointer, found=f"{kind} {item.namespace}/{name}, which nothing in Git makes", expect=f"a {kind} {name} in namespace {item.namespace}"
             )

@@ -50,17 +50,28 @@ def _is_reachable(path: str) -> bool:
     return not any(part.startswith(".") for part in path.split("/"))
 
 
-_reached: Final[WeakKeyDictionary[Repository, tuple[int, frozenset[str], tuple[str, ...]]]] = WeakKeyDictionary()
+_reached: Final[WeakKeyDictionary[Repository, tuple[int, frozenset[str], frozenset[str]]]] = WeakKeyDictionary()
 
 
-def _coverage(context: Context) -> tuple[frozenset[str], tuple[str, ...]]:
-    """What all clusters reach, and the folders in which something is reached."""
+def _coverage(context: Context) -> tuple[frozenset[str], frozenset[str]]:
+    """What all clusters reach, and the folders from which they reach something."""
     known = _reached.get(context.repository)
     if known is None or known[0] != len(context.clusters):
-        files = frozenset().union(*(cluster.reached for cluster in context.clusters.values()))
-        tops = tuple(sorted({path.split("/")[0] + "/" for path in files if "/" in path}))
-        known = _reached[context.repository] = (len(context.clusters), files, tops)
+        files = frozenset[str]().union(*(cluster.reached for cluster in context.clusters.values()))
+        known = _reached[context.repository] = (len(context.clusters), files, frozenset(path.rpartition("/")[0] for path in files))
     return known[1], known[2]
+
+
+def _is_for_flux(path: str, folders: frozenset[str], context: Context) -> bool:
+    """In this project all of clusters/ and policies/ is; elsewhere, what lies in or below a folder from which a cluster takes something."""
+    if context.own and path.startswith(("clusters/", "policies/")):
+        return True
+    folder = path.rpartition("/")[0]
+    while folder:
+        if folder in folders:
+            return True
+        folder = folder.rpartition("/")[0]
+    return False
 
 
 @KUS.rule(
@@ -71,10 +82,11 @@ def _coverage(context: Context) -> tuple[frozenset[str], tuple[str, ...]]:
     scope=Files(where=_is_reachable),
     severity=Severity.WARNING,
     controls=("NIST-CM-2", "NIST-CM-8"),
+    every_cluster=True,
 )
 def is_reached(path: str, context: Context) -> Iterator[Violation]:
-    files, tops = _coverage(context)
-    if not context.clusters or path in files or not path.startswith(tops):
+    files, folders = _coverage(context)
+    if not context.clusters or path in files or not _is_for_flux(path, folders, context):
         return
     yield Violation(found="no cluster reaches the file", expect="a kustomization.yaml that names it", location=Location(path, 1))
 

@@ -72,6 +72,7 @@ def _misnamed(path: str, documents: tuple[Document, ...]) -> str:
     why="who looks for the HelmRelease of loki opens loki/controllers/helmrelease.yaml, and finds it; what the table leaves out, nobody reviews",
     fix="rename the file or the object; nox -s docs rewrites the table in clusters/README.md",
     scope=_OWN,
+    own_only=True,
 )
 def named_after_what_they_hold(context: Context) -> Iterator[Violation]:
     repository = context.repository
@@ -139,6 +140,7 @@ _RULE: Final = re.compile(r"^(?:#{2,}\s+|\|\s*|[-*]\s+)[`*]*((?:YML|SCH|KUS|FLX|
     why="a rule that was never seen to fail may not work, one that was never seen to pass may fail everything",
     fix="write tests/data/rules/<ID>/bad-<what>.yaml and good-<what>.yaml; nox -s docs rewrites the catalogue",
     scope=_OWN,
+    own_only=True,
 )
 def rules_have_fixtures(context: Context) -> Iterator[Violation]:
     repository = context.repository
@@ -181,7 +183,9 @@ def _counts(context: Context) -> dict[str, int]:
     why="a discovery that finds less passes more: shrinking must be somebody's decision, written in the same commit",
     fix="correct the number in tests/intent/floors.yaml in the commit that adds or removes something",
     scope=_OWN,
+    own_only=True,
     controls=("NIST-CA-7",),
+    every_cluster=True,
 )
 def floors_hold(context: Context) -> Iterator[Violation]:
     repository = context.repository
@@ -243,6 +247,7 @@ def _sessions(repository: Repository) -> frozenset[str]:
     why="a tag of an action can be moved to other code; a path filter or continue-on-error turns a required check green without running it",
     fix="pin uses: to a commit with the version in a comment; delete paths, paths-ignore, if and continue-on-error from the required job",
     scope=_OWN,
+    own_only=True,
     controls=("SLSA-BUILD", "NIST-SI-7", "NIST-CM-3"),
 )
 def workflows_are_tight(context: Context) -> Iterator[Violation]:
@@ -322,6 +327,8 @@ _PRODUCT: Final = (".yaml", "README.md")
     why="everything in clusters/ and policies/ enters the artifact of every cluster; drafts, tests and pictures have no place in it",
     fix="move the file to docs/ or tests/",
     scope=_OWN,
+    own_only=True,
+    every_cluster=True,
 )
 def only_manifests(context: Context) -> Iterator[Violation]:
     for folder in ("clusters", "policies"):
@@ -341,6 +348,7 @@ _VARIABLES: Final = "cluster-vars.yaml"
     why="a variable that one cluster lacks is found when that cluster fails; a number or boolean changes its type when it is substituted",
     fix="quote the value, rename the variable, or add it to the other cluster-vars.yaml",
     scope=_OWN,
+    own_only=True,
 )
 def variables_are_uniform(context: Context) -> Iterator[Violation]:
     for path in context.repository.files("clusters"):

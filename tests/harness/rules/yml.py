@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
 
 from harness.model import Location, Severity, group_of, version_of
 from harness.rules.base import Files, Registry, Violation
-from harness.rules.flx_common import mapping, text
+from harness.rules.flx_common import items, mapping, text
+from harness.source.reach import KUSTOMIZATION_NAMES
 from harness.source.repository import UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from harness.rules.context import Context
+    from harness.source.repository import Repository
 
 YML: Final = Registry()
 
@@ -22,9 +26,41 @@ _UNREADABLE: Final = ("file-binary", "file-too-large", "file-unreadable", "yaml-
 _TREE: Final = ("file-missing", "file-outside-repository", "file-symlink-loop", "file-too-deep")
 
 
+def _is_manifest(path: str) -> bool:
+    """Not in the folder of a hidden tool: what CI and editors read has rules of its own."""
+    return not any(part.startswith(".") for part in path.split("/"))
+
+
+_MANIFESTS: Final = Files(where=_is_manifest)
+
+
+_inputs: Final[WeakKeyDictionary[Repository, frozenset[str]]] = WeakKeyDictionary()
+
+
+def generator_inputs(repository: Repository) -> frozenset[str]:
+    """Files that some configMapGenerator or secretGenerator puts into a ConfigMap or Secret as they stand: data of an application, no manifests."""
+    known = _inputs.get(repository)
+    if known is None:
+        known = _inputs[repository] = frozenset(_generator_inputs(repository))
+    return known
+
+
+def _generator_inputs(repository: Repository) -> Iterator[str]:
+    for path in repository.files():
+        folder, _, name = path.rpartition("/")
+        if name not in KUSTOMIZATION_NAMES:
+            continue
+        for document in repository.parsed(path).documents:
+            body = mapping(document.body)
+            for generator in (*items(body.get("configMapGenerator")), *items(body.get("secretGenerator"))):
+                for entry in items(mapping(generator).get("files")):
+                    target = posixpath.normpath(posixpath.join(folder, text(entry).rpartition("=")[2]))
+                    yield from (target,) if repository.is_file(target) else ()
+
+
 def _of_file(path: str, context: Context, expect: str, codes: tuple[str, ...]) -> Iterator[Violation]:
     for problem in context.problems:
-        if problem.subject == path and problem.code in codes:
+        if problem.subject == path and problem.code in codes and not (problem.code.startswith("yaml-") and path in generator_inputs(context.repository)):
             yield Violation(found=problem.message, expect=expect, location=problem.location)
 
 
@@ -36,7 +72,7 @@ def _of_file(path: str, context: Context, expect: str, codes: tuple[str, ...]) -
         "fails the whole Kustomization"
     ),
     fix="correct the line that is named",
-    scope=Files(),
+    scope=_MANIFESTS,
     controls=("NIST-CM-6",),
     claims=_BROKEN,
 )
@@ -68,7 +104,7 @@ def _mismatch(url: str, api_version: str, kind: str) -> str:
     title="a $schema comment is about the document it stands over",
     why="an editor that checks a document against the schema of another kind marks what is right and misses what is wrong",
     fix="correct the URL, or delete the comment",
-    scope=Files(),
+    scope=_MANIFESTS,
     severity=Severity.WARNING,
 )
 def schema_comment_matches(path: str, context: Context) -> Iterator[Violation]:
@@ -96,7 +132,7 @@ def schema_comment_matches(path: str, context: Context) -> Iterator[Violation]:
     title="no plain scalar means different things to different tools",
     why="yes, on, 0644 and 1:30 are a boolean, a number or a text depending on who reads: kubectl, kustomize and Helm do not agree",
     fix="quote the text, or write true, false or the decimal number",
-    scope=Files(),
+    scope=_MANIFESTS,
     severity=Severity.WARNING,
     claims=("yaml-ambiguous-scalar",),
 )
@@ -109,7 +145,7 @@ def unambiguous(path: str, context: Context) -> Iterator[Violation]:
     title="a manifest is a UTF-8 text file of reasonable size",
     why="what cannot be read is not checked, and Flux fails on it or, worse, reads something else",
     fix="save the file as UTF-8 without byte order mark, or keep it out of the folders of the clusters",
-    scope=Files(),
+    scope=_MANIFESTS,
     claims=_UNREADABLE,
 )
 def readable(path: str, context: Context) -> Iterator[Violation]:
@@ -121,7 +157,7 @@ def readable(path: str, context: Context) -> Iterator[Violation]:
     title="every link of the tree leads to a file inside the repository",
     why="source-controller leaves links out of the artifact that point outside of it; a loop or a missing target fails the build",
     fix="replace the link by the file, or name the file's own path where it is used",
-    scope=Files(),
+    scope=_MANIFESTS,
     claims=_TREE,
 )
 def links_stay_inside(path: str, context: Context) -> Iterator[Violation]:
@@ -134,10 +170,14 @@ def links_stay_inside(path: str, context: Context) -> Iterator[Violation]:
     title="a YAML file holds at least one document",
     why="an empty manifest is an object that somebody believes to be there",
     fix="delete the file, or write the object",
-    scope=Files(),
+    scope=_MANIFESTS,
     severity=Severity.WARNING,
 )
 def not_empty(path: str, context: Context) -> Iterator[Violation]:
+    if path.rpartition("/")[2].startswith("gotk-"):
+        return  # flux bootstrap fills these
+    if path in generator_inputs(context.repository):
+        return
     if not context.repository.parsed(path).documents and not any(problem.subject == path for problem in context.problems):
         yield Violation(found="the file holds no document", expect="a document", location=Location(path, 1))
 

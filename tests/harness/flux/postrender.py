@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.flux.kustomize_errors import clean
 from harness.flux.tools import ToolError, Tools, run
 from harness.source.yaml import parse
 
@@ -78,10 +79,9 @@ def _apply(state: _State, kustomize: Mapping[str, Any], at: Pointer, tools: Tool
         except ToolError as error:
             return at, str(error)
         if output.code != 0:
-            why = "it took too long" if output.timed_out else " ".join(output.stderr.replace(folder, ".").split()).removeprefix("error: ")
-            return at, why
+            return at, "it took too long" if output.timed_out else clean(output.stderr, folder)[0]
     parsed = parse(output.stdout, "", strict=False)
-    results = dict(_unmarked(document.body) for document in parsed.documents)
+    results = _by_number([_unmarked(document.body) for document in parsed.documents], state.bodies, chosen)
     for number in chosen:
         before, after = state.bodies[number] or {}, results.get(number)
         if after is not None and after == before:
@@ -90,6 +90,23 @@ def _apply(state: _State, kustomize: Mapping[str, Any], at: Pointer, tools: Tool
         for pointer in _changes(before, after or {}):
             state.patched[number][pointer] = (*at, *_culprit(patches, before, pointer))
     return None
+
+
+def _by_number(found: Sequence[tuple[int, dict[str, Any]]], before: Sequence[Mapping[str, Any] | None], chosen: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """What kustomize gave, by the position of what it was made from. A patch that replaces all annotations takes the mark away; then
+    the name tells."""
+    results = {number: body for number, body in found if number >= 0}
+    names = {_identity(before[number] or {}): number for number in chosen if number not in results}
+    for number, body in found:
+        if number < 0 and _identity(body) in names:
+            results[names[_identity(body)]] = body
+    return results
+
+
+def _identity(body: Mapping[str, Any]) -> tuple[Any, ...]:
+    metadata = body.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    return body.get("apiVersion"), body.get("kind"), metadata.get("namespace"), metadata.get("name")
 
 
 def _may_touch_crds(patch: Mapping[str, Any]) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.compliance.waivers import RULES as WAIVER_RULES
 from harness.report.catalog import CATALOG, catalog
 from harness.report.components import README, readme
 from harness.rules import all_rules
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 def generated_files(workspace: Workspace) -> list[tuple[str, str]]:
     """Every generated document: its path in the repository, and the text it should have. Raises MarkersError when one has no place for it."""
     clusters = {root.name: root.path for root in workspace.clusters}
-    return [(CATALOG, catalog((*all_rules(), *WAIVER_RULES))), (README, readme(workspace.repository, clusters))]
+    return [(CATALOG, catalog(all_rules())), (README, readme(workspace.repository, clusters))]
 
 
 def stale(workspace: Workspace) -> list[str]:

@@ -7,10 +7,11 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from harness.compliance.waivers import LIMIT, MOST, RULES, Waivers, load_waivers, pattern
+from harness.compliance.waivers import MOST, Waivers, load_waivers
 from harness.model import Finding, Location
 from harness.rules import rule_of
 from harness.rules.engine import Case
+from harness.rules.rep_waivers import LIMIT, RULES, pattern
 from harness.source.repository import Repository
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -45,8 +46,10 @@ def case(rule: str, subject: str) -> Case:
 
 
 def judged(waivers: Waivers, *cases: Case, complete: bool = True) -> list[tuple[str, str, str]]:
+    """What is wrong with the file itself, and what applying it to some cases shows."""
     waivers.apply(cases)
-    return [(finding.rule, str(finding.location), finding.found) for item in waivers.judge(complete=complete) for finding in item.findings]
+    faults = [(fault.rule, str(fault.violation.location), fault.violation.found) for fault in waivers.file.faults]
+    return faults + [(finding.rule, str(finding.location), finding.found) for item in waivers.judge(complete=complete) for finding in item.findings]
 
 
 def test_no_file_means_no_waivers(tmp_path: Path) -> None:
@@ -62,7 +65,7 @@ def test_a_covered_finding_is_waived_with_reason_owner_and_end(tmp_path: Path) -
     assert waivers.apply([wanted, other, another_rule]) == {
         wanted.findings[0]: "Upstream publishes the chart over HTTP only and signs nothing. (platform, until 2027-03-01)"
     }
-    assert [item.findings for item in waivers.judge(complete=True)] == [(), (), (), (), ()]
+    assert [item.findings for item in waivers.judge(complete=True)] == [(), ()]
 
 
 def test_the_file_of_an_empty_list_is_clean(tmp_path: Path) -> None:
@@ -165,10 +168,16 @@ def test_more_than_twenty_cases_are_too_many(tmp_path: Path) -> None:
     assert judged(waivers, *cases) == [("REP204", f"{PATH}:4", "production/HelmRelease/apps/app-* covers 21 cases of HLM101")]
 
 
-def test_every_rule_about_waivers_has_a_case(tmp_path: Path) -> None:
+def test_what_applying_shows_is_a_case_of_its_rule(tmp_path: Path) -> None:
     cases = load(tmp_path, HEAD + GOOD).judge(complete=False)
-    assert [item.id for item in cases] == [f"{rule.id}-{PATH}" for rule in RULES]
+    assert [item.id for item in cases] == [f"REP203-{PATH}", f"REP204-{PATH}"]
     assert [rule.id for rule in RULES] == ["REP201", "REP202", "REP203", "REP204", "REP205"]
+
+
+def test_an_entry_that_repeats_another_is_not_needed(tmp_path: Path) -> None:
+    waivers = load(tmp_path, HEAD + GOOD + GOOD)
+    covered = case("HLM101", "production/HelmRelease/vault/vault")
+    assert judged(waivers, covered) == [("REP203", f"{PATH}:9", "entry 1 waives HLM101 for production/HelmRelease/vault/vault already")]
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,21 @@
-"""Rules about health checks and readiness expressions (FLX107, FLX131 to FLX133)."""
+"""Rules about health checks and readiness expressions (FLX107, FLX115, FLX131 to FLX133)."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from harness.engines.cel import CompileError, Program, compile  # noqa: A004 - the engine's name
 from harness.flux.kinds import HELM_RELEASE, KUSTOMIZATION, RESOURCE_SET
 from harness.model import GroupKind, Severity, group_of
 from harness.rules.base import Objects, Registry, Violation, violation
-from harness.rules.flx_common import KUSTOMIZATIONS, blind, entries, link, text
+from harness.rules.flx_common import KUSTOMIZATIONS, PROVIDER, RECEIVER, blind, entries, link, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from harness.flux.world import World
-    from harness.model import Object
+    from harness.model import Object, Pointer
 
 FLX: Final = Registry()
 
@@ -23,14 +24,24 @@ _STRING: Final = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 _LITERAL: Final = re.compile(r"^[\s()!]*(?:true|false)[\s()]*$")
 _REFLEXIVE: Final = re.compile(r"^\s*([\w.'\"\[\]]+)\s*==\s*\1\s*$")
 _ALWAYS: Final = re.compile(r"\|\|\s*\(?\s*true\b|\btrue\b\s*\)?\s*\|\|")
-#: ``all`` over a filtered list is true while the list is empty: before the operator has written the condition.
-_VACUOUS: Final = re.compile(r"\.filter\s*\([^()]*(?:\([^()]*\)[^()]*)*\)\s*\.all\s*\(")
 _EXISTS: Final = re.compile(r"\bexists(?:_one)?\s*\(")
 _SIZE: Final = re.compile(r"\bsize\([^)]*\)\s*(?:>\s*\d|>=\s*[1-9]|==\s*[1-9]|!=\s*0)")
 
 
+#: What an object looks like before its operator has said anything about it, as health checks and readyExpr see it.
+_NEW: Final[dict[str, Any]] = {"apiVersion": "example.com/v1", "kind": "Example", "metadata": {"name": "x", "generation": 2}, "spec": {}, "data": {}}
+_PROBES: Final[tuple[tuple[dict[str, Any], str], ...]] = (
+    ({}, "it is true before there is a status"),
+    ({"conditions": []}, "it is true for an empty list of conditions, that is before the operator has written them"),
+)
+_TOP: Final = (*_NEW, "status")
+
+
 def weakness(expression: str) -> str:
-    """Why a readiness expression says ready too early, or nothing. It is read as text: what CEL makes of it is not evaluated here."""
+    """Why a readiness expression says ready too early, or nothing.
+
+    It is evaluated on objects that no operator has looked at yet. What cannot be evaluated here is judged by its text.
+    """
     bare = _STRING.sub("''", expression)
     if _LITERAL.match(bare) or _ALWAYS.search(bare):
         return "it is constant"
@@ -38,12 +49,29 @@ def weakness(expression: str) -> str:
         return "it compares a value with itself"
     if "observedGeneration" in bare and "generation" in bare.replace("observedGeneration", ""):
         return ""
+    early = _early(expression)
+    return _by_text(bare) if early is None else early
+
+
+def _early(expression: str) -> str | None:
+    """On which new object an expression is true; nothing when on none, None when that cannot be said."""
+    health, ready = compile(expression, _TOP), compile(expression, ("dep", "self"))
+    if isinstance(health, CompileError) and isinstance(ready, CompileError):
+        return None
+    for status, why in _PROBES:
+        item = {**_NEW, "status": status}
+        if isinstance(health, Program) and health.eval(item) is True:
+            return why
+        if isinstance(ready, Program) and ready.eval({"dep": item, "self": item}) is True:
+            return why
+    return ""
+
+
+def _by_text(bare: str) -> str:
     if _EXISTS.search(bare) or _SIZE.search(bare):
         return ""
-    if _VACUOUS.search(bare) or re.search(r"\.all\s*\(", bare):
+    if re.search(r"\.all\s*\(", bare):
         return "all() is true for an empty list, that is before the operator has written the condition"
-    if "status" not in bare and "dep." not in bare:
-        return "it does not look at status"
     return ""
 
 
@@ -73,6 +101,52 @@ def readiness_expressions(item: Object, world: World) -> Iterator[Violation]:
         if why:
             found = f"readyExpr of {entry.get('name')}: {why}"
             yield violation(item, "spec", "dependsOn", index, "readyExpr", found=found, expect="an expression that needs the condition to be there")
+
+
+def _expressions(item: Object) -> Iterator[tuple[Pointer, str, tuple[str, ...]]]:
+    """The CEL expressions of a Flux object: place, text, and the variables it may use (none: the object's own fields, which only the cluster knows)."""
+    for index, entry in entries(item.spec.get("healthCheckExprs")):
+        for field in ("current", "failed", "inProgress"):
+            yield ("spec", "healthCheckExprs", index, field), text(entry.get(field)), ()
+    for index, entry in entries(item.spec.get("dependsOn")):
+        yield ("spec", "dependsOn", index, "readyExpr"), text(entry.get("readyExpr")), ("dep", "self")
+    if item.kind == "Receiver":
+        known = ("req", "res", *(("claims",) if item.spec.get("type") == "generic-oidc" else ()))
+        yield ("spec", "resourceFilter"), text(item.spec.get("resourceFilter")), known
+        for index, entry in entries(item.spec.get("resources")):
+            yield ("spec", "resources", index, "filter"), text(entry.get("filter")), known
+    yield ("spec", "commitStatusExpr"), text(item.spec.get("commitStatusExpr")), ("alert", "event", "provider")
+
+
+_UNDECLARED: Final = re.compile(r"undeclared reference to '(?P<name>[A-Za-z_]\w*)[.\w]*'")
+
+
+def _fault(expression: str, variables: tuple[str, ...]) -> str:
+    """What stops the controllers from reading an expression, or nothing. Functions that only they know are not counted."""
+    result = compile(expression, variables or _TOP)
+    if not isinstance(result, CompileError) or result.unsupported:
+        return ""
+    if result.message.startswith("Syntax error"):
+        return result.message.partition(" expecting ")[0].replace("mismatched input '<EOF>'", "the expression ends too early")
+    match = _UNDECLARED.search(result.message)
+    if match is None or not variables or re.search(rf"\b{match['name']}\s*\(", expression):
+        return ""
+    return f"there is no variable {match['name']}: only {', '.join(variables)}"
+
+
+@FLX.rule(
+    "FLX115",
+    title="the CEL expressions of Flux objects can be read",
+    why="an expression that does not parse, or names a variable that is not there, is a terminal error: the object stalls until somebody edits it",
+    fix="correct the expression; it sees the object's own fields in health checks, dep and self in readyExpr, res and req in a Receiver",
+    scope=Objects((KUSTOMIZATION, HELM_RELEASE, RESOURCE_SET, RECEIVER, PROVIDER)),
+    controls=("NIST-CM-2",),
+)
+def expressions_can_be_read(item: Object, world: World) -> Iterator[Violation]:
+    for pointer, expression, variables in _expressions(item):
+        fault = _fault(expression, variables) if expression.strip() else ""
+        if fault:
+            yield violation(item, *pointer, found=f"{pointer[-1]} cannot be read: {fault}", expect="a CEL expression")
 
 
 def _referred(check: dict[str, object]) -> tuple[str, str, str]:

@@ -126,11 +126,23 @@ def listens_to_something(alert: Object, world: World) -> Iterator[Violation]:
     ]
     deaf = len(unmatched) == len(items(alert.spec.get("eventSources")))
     for index, entry in unmatched:
-        # A wildcard may be there for what comes later, and controllers make HelmCharts; an Alert of which nothing matches is not.
-        if deaf or entry.get("name") != "*":
+        # A wildcard may be there for what comes later, and controllers make HelmCharts. But an Alert that hears nothing at all,
+        # while objects of that kind report to nobody, stands in the wrong namespace.
+        if entry.get("name") != "*" or (deaf and text(entry.get("kind")) in _unheard(world)):
             where = f"{text(entry.get('namespace')) or alert.namespace}/{entry.get('name')}"
             found = f"event source {entry.get('kind')} {where} matches nothing in the cluster"
             yield violation(alert, "spec", "eventSources", index, found=found, expect="an object that sends events")
+
+
+@once
+def _unheard(world: World) -> frozenset[str]:
+    """The kinds of which some namespace has objects that no Alert listens to."""
+    heard = {
+        (text(entry.get("kind")), text(entry.get("namespace")) or alert.namespace)
+        for alert in world.of(ALERT)
+        for _, entry in entries(alert.spec.get("eventSources"))
+    }
+    return frozenset(kind for kind, group in _KINDS.items() for item in world.of(f"{kind}.{group}") if (kind, item.namespace) not in heard)
 
 
 @FLX.rule(

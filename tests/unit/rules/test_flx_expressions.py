@@ -10,7 +10,7 @@ from harness.rules.flx_patches import _bare, _images, deletes, fits
 from harness.rules.flx_sources import _is_local
 from harness.rules.yml import _mismatch
 
-VACUOUS = "all() is true for an empty list, that is before the operator has written the condition"
+VACUOUS = "it is true for an empty list of conditions, that is before the operator has written them"
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,10 @@ VACUOUS = "all() is true for an empty list, that is before the operator has writ
         ("!false", "it is constant"),
         ("status.ready || true", "it is constant"),
         ("status.phase == status.phase", "it compares a value with itself"),
-        ("metadata.name == 'main'", "it does not look at status"),
+        ("metadata.name == 'x'", "it is true before there is a status"),
+        ("!has(status.failed)", "it is true before there is a status"),
+        ("spec.unknownFunction().all(e, e)", "all() is true for an empty list, that is before the operator has written the condition"),
+        ("not an expression", ""),
     ],
 )
 def test_weakness(expression: str, why: str) -> None:

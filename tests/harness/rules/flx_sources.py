@@ -1,4 +1,4 @@
-"""Rules about sources: what they pin, how they are reached, who signed them (FLX301 to FLX312)."""
+"""Rules about sources: what they pin, how they are reached, who uses them (FLX301 to FLX307, FLX310, FLX312, FLX314)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _OCI_PRECEDENCE: Final = ("tag", "semver", "digest")
 
 
 @once
-def _users(world: World) -> dict[tuple[str, str, str], list[Object]]:
+def users_of(world: World) -> dict[tuple[str, str, str], list[Object]]:
     """Who uses each source: (kind, namespace, name) with the objects that name it."""
     found: dict[tuple[str, str, str], list[Object]] = {}
 
@@ -69,7 +69,7 @@ def _users(world: World) -> dict[tuple[str, str, str], list[Object]]:
 
 
 @once
-def _sync_sources(world: World) -> frozenset[tuple[str, str, str]]:
+def followed(world: World) -> frozenset[tuple[str, str, str]]:
     """The sources that some Kustomization builds this very repository from; they follow a branch by design."""
     found = set()
     for build in world.kustomizations.values():
@@ -79,13 +79,14 @@ def _sync_sources(world: World) -> frozenset[tuple[str, str, str]]:
     return frozenset(found)
 
 
-def _key(item: Object) -> tuple[str, str, str]:
+def key_of(item: Object) -> tuple[str, str, str]:
+    """A source as others name it: kind, namespace, name."""
     return item.kind, item.namespace, item.name
 
 
 def _is_chart(item: Object, world: World) -> bool:
     """Whether a source only carries charts of releases: HLM101 speaks of those."""
-    users = _users(world).get(_key(item), [])
+    users = users_of(world).get(key_of(item), [])
     return bool(users) and all(user.kind in {"HelmRelease", "HelmChart"} for user in users)
 
 
@@ -118,7 +119,7 @@ def states_its_revision(item: Object, world: World) -> Iterator[Violation]:
 )
 def is_pinned(item: Object, world: World) -> Iterator[Violation]:
     reference = mapping(item.spec.get("ref"))
-    if not reference or _key(item) in _sync_sources(world) or _is_chart(item, world) or reference.get("digest") or reference.get("commit"):
+    if not reference or key_of(item) in followed(world) or _is_chart(item, world) or reference.get("digest") or reference.get("commit"):
         return
     tag, name = text(reference.get("tag")), text(reference.get("name"))
     if reference.get("semver"):
@@ -259,69 +260,6 @@ def address_is_accepted(item: Object, world: World) -> Iterator[Violation]:
         yield violation(item, "spec", "url", found=f"credentials in the url of {host}", expect="secretRef")
 
 
-_ANYONE: Final = frozenset({"", ".*", "^.*$", ".+", "^.+$", ".*$", "^.*", ".+$", "^.+"})
-
-
-@FLX.rule(
-    "FLX308",
-    title="a verified source says whose signature counts",
-    why=(
-        "keyless cosign without matchOIDCIdentity accepts a signature of anyone who has an account anywhere; notation needs its "
-        f"Secret ({_OCI_DOCS}, Verification); "
-        f"mode Tag without a tag fails ({_GIT_DOCS}, Verification)"
-    ),
-    fix="add matchOIDCIdentity with anchored issuer and subject, or secretRef with the keys",
-    scope=Objects((OCI_REPOSITORY, HELM_CHART, GIT_REPOSITORY)),
-    controls=("NIST-SI-7", "SLSA-VERIFY"),
-)
-def signature_counts(item: Object, world: World) -> Iterator[Violation]:
-    if not isinstance(item.spec.get("verify"), dict):
-        return
-    verify = item.spec["verify"]
-    at = ("spec", "verify")
-    if item.kind == "GitRepository":
-        if text(verify.get("mode")) in {"Tag", "TagAndHEAD"} and not any(mapping(item.spec.get("ref")).get(field) for field in ("tag", "semver", "name")):
-            yield violation(item, *at, "mode", found=f"verify.mode: {verify['mode']} without a tag in ref", expect="ref.tag, or mode: HEAD")
-        return
-    provider, has_keys, identities = verify.get("provider"), bool(verify.get("secretRef")), list(entries(verify.get("matchOIDCIdentity")))
-    if provider == "notation":
-        if not has_keys:
-            yield violation(item, *at, found="notation without secretRef", expect="secretRef with trustpolicy.json and certificates")
-        if identities:
-            yield violation(item, *at, "matchOIDCIdentity", found="matchOIDCIdentity is ignored by notation", expect="a trust policy in the Secret")
-        return
-    if not has_keys and not identities:
-        yield violation(item, *at, found="cosign with neither matchOIDCIdentity nor secretRef: any signer counts", expect="matchOIDCIdentity or secretRef")
-    elif has_keys and identities:
-        yield violation(item, *at, "matchOIDCIdentity", found="matchOIDCIdentity is ignored beside secretRef", expect="one of them")
-    for index, identity in identities:
-        for field in ("issuer", "subject"):
-            pattern = text(identity.get(field))
-            if pattern in _ANYONE:
-                yield violation(
-                    item, *at, "matchOIDCIdentity", index, field, found=f"{field} {pattern!r} matches everyone", expect="an anchored pattern of the publisher"
-                )
-            elif not pattern.startswith("^"):
-                found = f"{field} {pattern!r} is not anchored: it matches anywhere in a longer one"
-                yield violation(item, *at, "matchOIDCIdentity", index, field, found=found, expect=f"^{pattern}")
-
-
-@FLX.rule(
-    "FLX309",
-    title="manifests from elsewhere are verified before they are applied",
-    why="an unsigned artifact is whatever the registry or Git host serves, applied with the rights of its Kustomization",
-    fix="add spec.verify with the publisher's identity or key; where upstream signs nothing, write a waiver",
-    scope=Objects((OCI_REPOSITORY, GIT_REPOSITORY)),
-    severity=Severity.WARNING,
-    controls=("NIST-SI-7", "SLSA-VERIFY"),
-)
-def is_verified(item: Object, world: World) -> Iterator[Violation]:
-    users = [user for user in _users(world).get(_key(item), []) if user.kind == "Kustomization"]
-    if users and _key(item) not in _sync_sources(world) and not item.spec.get("verify"):
-        found = f"{item.kind} {item.name} feeds Kustomization {users[0].name} and has no spec.verify"
-        yield violation(item, "spec", found=found, expect="spec.verify")
-
-
 @FLX.rule(
     "FLX310",
     title="every source is used",
@@ -331,7 +269,7 @@ def is_verified(item: Object, world: World) -> Iterator[Violation]:
     severity=Severity.WARNING,
 )
 def is_used(item: Object, world: World) -> Iterator[Violation]:
-    if _key(item) in _users(world) or _key(item) in _sync_sources(world) or world.of("ResourceSet.fluxcd.controlplane.io"):
+    if key_of(item) in users_of(world) or key_of(item) in followed(world) or world.of("ResourceSet.fluxcd.controlplane.io"):
         return
     elsewhere = any(build.elsewhere for build in world.kustomizations.values())
     if not elsewhere:

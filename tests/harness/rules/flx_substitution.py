@@ -64,7 +64,7 @@ _OPAQUE: Final = frozenset({"data", "stringData", "binaryData", "args", "command
     ),
     scope=Objects(),
     controls=("NIST-CM-6",),
-    claims=("substitute-missing", "substitute-name", "substitute-reparse", "substitute-syntax"),
+    claims=("substitute-missing", "substitute-name", "substitute-not-yaml", "substitute-syntax"),
 )
 def no_variable_left(item: Object, world: World) -> Iterator[Violation]:
     problems = [problem for problem in world.problems_of(item) if problem.code.startswith("substitute-") and problem.code != _SOURCE_MISSING]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from harness.model import Severity, version_of
 from harness.rules.base import Objects, Registry, Violation, violation
 from harness.rules.hlm_common import items, mapping, text
-from harness.rules.order_api import definitions
+from harness.rules.order_api import definitions, has_definition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ def is_gone(item: Object, world: World) -> bool:
     title="every custom resource is written in a version its definition serves",
     why="the API server knows only served versions: an object in another one is refused as an unknown kind, and its whole Kustomization with it",
     fix="write the object in a served version, with the fields that version has",
-    scope=Objects(where=lambda item: "." in item.id.group),
+    scope=Objects(where=has_definition),
     controls=("NIST-SA-22", "NIST-CM-2"),
 )
 def version_served(item: Object, world: World) -> Iterator[Violation]:
@@ -59,7 +59,7 @@ def version_served(item: Object, world: World) -> Iterator[Violation]:
     title="no custom resource is written in a version its definition has deprecated",
     why="a deprecated version is gone in a later release of the component, and its upgrade then stops at every object written in it",
     fix="write the object in the current version, with the fields that version has",
-    scope=Objects(where=lambda item: "." in item.id.group),
+    scope=Objects(where=has_definition),
     severity=Severity.WARNING,
     controls=("NIST-SA-22",),
 )

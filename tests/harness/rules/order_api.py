@@ -43,11 +43,15 @@ def applied(item: Object) -> bool:
     return item.applier is not None and not item.origin.synthesised
 
 
+def has_definition(item: Object) -> bool:
+    """An object of a group that a CRD defines, going by the group's name: those of Kubernetes itself have no dot or end in k8s.io."""
+    group = item.id.group
+    return "." in group and (not group.endswith(".k8s.io") or group in _ADD_ONS)
+
+
 def is_custom(item: Object) -> bool:
     """An applied object of a group someone else defines, and not Flux itself: bootstrap installs Flux's CRDs before anything is applied."""
-    group = item.id.group
-    built_in = "." not in group or (group.endswith(".k8s.io") and group not in _ADD_ONS)
-    return applied(item) and not built_in and not group.endswith((".fluxcd.io", "fluxcd.controlplane.io"))
+    return applied(item) and has_definition(item) and not item.id.group.endswith((".fluxcd.io", "fluxcd.controlplane.io"))
 
 
 def in_namespace(item: Object) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from harness.model import NotEvaluated, format_pointer
 from harness.rules.base import Objects, Registry, Violation, violation
 from harness.rules.lif_api import is_gone
+from harness.rules.order_api import has_definition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,9 +46,9 @@ def validates(item: Object, world: World) -> Iterator[Violation]:
 @SCH.rule(
     "SCH102",
     title="every custom resource keeps the rules its definition states in CEL",
-    why="the API server evaluates x-kubernetes-validations at admission, and refuses the object as it would for a wrong type (Kubernetes: CRD validation rules)",
+    why="the API server evaluates x-kubernetes-validations at admission, and refuses the object as it does for a wrong type (Kubernetes: CRD validation rules)",
     fix="change the object so that the rule holds; its message says how",
-    scope=Objects(where=lambda item: "." in item.id.group),
+    scope=Objects(where=has_definition),
     controls=("NIST-SI-10",),
 )
 def keeps_cel_rules(item: Object, world: World) -> Iterator[Violation]:

@@ -197,7 +197,7 @@ class Charts:
         if data is not None:
             return Package(self._cache, self._scratch, data=data)
         what = "is pinned by digest only, so its version is not known" if not ref.version else "is not at hand"
-        return _missing(ref, "chart-missing", f"{what}: put {ref.name}-{ref.version or 'VERSION'}.tgz into the chart folder, or run `nox -s lock`")
+        return _missing(ref, "chart-missing", f"{what}: put {ref.name}-{ref.version or 'VERSION'}.tgz into the chart folder, or lock it where it can be pulled")
 
     def _in_mirror(self, name: str, version: str, suffixes: Iterable[str] = (".tgz",)) -> Path | None:
         """The package in the mirror folder. A leading ``v`` is no difference, and ``_`` stands for ``+`` as in OCI tags."""

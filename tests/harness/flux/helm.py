@@ -80,7 +80,7 @@ class HelmRenderer:
             return _with_problem(nothing, missing)
         locked = self._lock.read(nothing.release)
         if locked is None:
-            message = f"{missing.message}, and the lock does not have this release: run `nox -s lock` where charts can be had"
+            message = f"chart {ref.label} is not at hand, and the lock does not have this release: run `nox -s lock` where the chart can be had"
             return _with_problem(nothing, replace(missing, code="lock-missing", message=message))
         rendered = _placed(replace(nothing, source="lock"), ref, locked.outcome, view, elided=True)
         if locked.inputs == nothing.inputs:

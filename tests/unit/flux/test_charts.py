@@ -153,9 +153,9 @@ def test_a_range_takes_the_highest_version_at_hand(tmp_path: Path) -> None:
 
 def test_a_missing_chart_says_how_to_have_it(tmp_path: Path) -> None:
     charts = Charts(tmp_path / "nowhere", Cache(None), TOOLS)
-    assert fetched(charts, ref()) == "chart-missing: chart web 1.0.0 is not at hand: put web-1.0.0.tgz into the chart folder, or run `nox -s lock`"
+    assert fetched(charts, ref()) == "chart-missing: chart web 1.0.0 is not at hand: put web-1.0.0.tgz into the chart folder, or lock it where it can be pulled"
     assert fetched(charts, ref(version="")) == (
-        "chart-missing: chart web is pinned by digest only, so its version is not known: put web-VERSION.tgz into the chart folder, or run `nox -s lock`"
+        "chart-missing: chart web is pinned by digest only, so its version is not known: put web-VERSION.tgz into the chart folder, or lock it where it can be pulled"
     )
 
 
@@ -220,7 +220,7 @@ def test_a_local_chart_gets_its_dependencies(tmp_path: Path) -> None:
     mirror.mkdir()
     charts = Charts(mirror, Cache(None), TOOLS, repository=repository)
     assert fetched(charts, ref(path="charts/web")) == (
-        "chart-missing: chart web 1.0.0 depends on another one: chart common 1.x is not at hand: put common-1.x.tgz into the chart folder, or run `nox -s lock`"
+        "chart-missing: chart web 1.0.0 depends on another one: chart common 1.x is not at hand: put common-1.x.tgz into the chart folder, or lock it where it can be pulled"
     )
     chart(mirror, "common", "1.4.0")
     found = Charts(mirror, Cache(None), TOOLS, repository=repository).fetch(ref(path="charts/web"))

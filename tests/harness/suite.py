@@ -11,6 +11,7 @@ from harness.model import NotEvaluated
 from harness.rules import all_rules
 from harness.rules.context import Context
 from harness.rules.engine import evaluate_repository, evaluate_world, unmatched
+from harness.rules.yml import generator_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,11 +61,22 @@ def prove(workspace: Workspace, *, progress: Callable[[str], None] = lambda _mes
         verdict.objects[root.name] = len(world.objects)
         context.add(world)
     with workspace.phase("rules"):
-        context.problems += workspace.repository.problems
-        verdict.cases += evaluate_repository(context, rules, manifests(workspace.repository))
+        files = _files(workspace, context)
+        for path in files:
+            workspace.repository.documents(path)
+        data = generator_inputs(workspace.repository)
+        context.problems += [problem for problem in workspace.repository.problems if problem.location.path not in data]
+        verdict.cases += evaluate_repository(context, rules, files)
     verdict.ledger += unmatched(rules, verdict.cases)
     _waive(workspace, verdict)
     return verdict
+
+
+def _files(workspace: Workspace, context: Context) -> tuple[str, ...]:
+    """The YAML files that the clusters are made from, or could be: those of the top-level folders that hold a cluster or something one builds."""
+    reached = [root.path for root in workspace.clusters] + [path for summary in context.clusters.values() for path in summary.reached]
+    folders = {path.partition("/")[0] for path in reached}
+    return tuple(path for path in manifests(workspace.repository) if "" in folders or path.partition("/")[0] in folders)
 
 
 def _waive(workspace: Workspace, verdict: Verdict) -> None:

@@ -178,7 +178,9 @@ class Builder:
         self._builds[item.namespace, item.name] = Build(item, folder)
         subject = str(item.id)
         variables = self._variables(item)
-        self._problems += [Problem(problem.code, problem.subject or subject, problem.location, problem.message) for problem in built.problems]
+        self._problems += [
+            Problem(problem.code, problem.subject or subject, problem.location, problem.message) for problem in (*built.problems, *built.warnings)
+        ]
         self._problems += [
             Problem(
                 "substitute-source-missing",

@@ -18,6 +18,8 @@ FLX: Final = Registry()
 
 _DOCS: Final = "fluxcd/kustomize-controller docs/spec/v1/kustomizations.md"
 _DELETES: Final = re.compile(r"\$patch['\"]?\s*:\s*['\"]?delete")
+#: Text that means itself as a regular expression; the dots of names count as such.
+_PLAIN: Final = re.compile(r"[\w.-]+")
 
 
 def fits(target: dict[str, Any], made: Sequence[Object]) -> bool:
@@ -46,9 +48,22 @@ def _pattern(value: object) -> re.Pattern[str] | None:
         return None
 
 
-def deletes(patches: object) -> bool:
-    """Whether a list of patches removes objects: then what is built does not show what the others matched."""
-    return any(_DELETES.search(text(patch.get("patch"))) for _, patch in entries(patches))
+def may_be_removed(target: dict[str, Any], patches: object) -> bool:
+    """Whether the objects a target is for may be among those that some patch of a list removes: what is built does not show them any more.
+
+    A removal clears a target when their kinds differ, or when one of their names is plain text that the other does not fit.
+    """
+    removals = (patch for _, patch in entries(patches) if _DELETES.search(text(patch.get("patch"))))
+    return any(all(_overlap(target.get(key), mapping(removal.get("target")).get(key)) for key in ("kind", "name")) for removal in removals)
+
+
+def _overlap(one: object, other: object) -> bool:
+    """Whether some text may fit both patterns of a target."""
+    for plain, value in ((one, other), (other, one)):
+        if isinstance(plain, str) and _PLAIN.fullmatch(plain):
+            pattern = _pattern(value)
+            return pattern is None or pattern.fullmatch(plain) is not None
+    return True
 
 
 @FLX.rule(
@@ -62,11 +77,11 @@ def deletes(patches: object) -> bool:
 def patches_match(ks: Object, world: World) -> Iterator[Violation]:
     build = world.kustomizations.get((ks.namespace, ks.name))
     patches = ks.spec.get("patches")
-    if build is None or not build.built or not patches or deletes(patches):
+    if build is None or not build.built or not patches:
         return
     for index, patch in entries(patches):
         target = mapping(patch.get("target"))
-        if target and not _is_default(ks, index, target) and not fits(target, build.built):
+        if target and not _is_default(ks, index, target) and not fits(target, build.built) and not may_be_removed(target, patches):
             what = " ".join(f"{key}={target[key]}" for key in ("group", "version", "kind", "name") if target.get(key))
             yield violation(
                 ks, "spec", "patches", index, found=f"patch {index + 1} ({what}) matches none of {len(build.built)} objects", expect="a target that is built"

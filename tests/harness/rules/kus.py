@@ -9,7 +9,7 @@ from harness.flux.kinds import KUSTOMIZATION
 from harness.model import Location, Severity
 from harness.rules.base import Files, Objects, Registry, Violation, violation
 from harness.rules.flx_common import entries, items, mapping, read_text, text
-from harness.rules.flx_patches import deletes, fits
+from harness.rules.flx_patches import fits, may_be_removed
 from harness.source.reach import KUSTOMIZATION_NAMES, kustomization_document, kustomization_files
 
 if TYPE_CHECKING:
@@ -197,7 +197,10 @@ def generators_have_hashes(path: str, context: Context) -> Iterator[Violation]:
             # Grafana's sidecar and its like find the object by a label and reload it: the name does not matter to them.
             if disabled and not labels:
                 found = f"{field} {entry.get('name')} without the hash of its content"
-                yield Violation(found=found, expect="a hash, or a label by which its readers watch it", location=document.locate((field, index)))
+                at = (field, index, "options") if "disableNameSuffixHash" in own else ("generatorOptions",)
+                yield Violation(
+                    found=found, expect="a hash, or a label by which its readers watch it", location=document.locate((*at, "disableNameSuffixHash"))
+                )
 
 
 @KUS.rule(
@@ -216,15 +219,12 @@ def patches_match(ks: Object, world: World) -> Iterator[Violation]:
         return
     body = mapping(document.body)
     patches = body.get("patches")
-    if (
-        deletes(patches)
-        or deletes(ks.spec.get("patches"))
-        or any(text(mapping(patch).get("path")) for patch in items(patches) if _deletes_by_file(patch, build, world))
-    ):
+    if any(_deletes_by_file(patch, build, world) for patch in items(patches)):
         return
+    all_patches = [*items(patches), *items(ks.spec.get("patches"))]
     for index, patch in entries(patches):
         target = mapping(patch.get("target"))
-        if target and not fits(target, build.built):
+        if target and not fits(target, build.built) and not may_be_removed(target, all_patches):
             what = " ".join(f"{key}={target[key]}" for key in ("group", "version", "kind", "name") if target.get(key))
             found = f"patch {index + 1} ({what}) matches none of {len(build.built)} objects"
             yield Violation(found=found, expect="a target that is built", location=document.locate(("patches", index)))

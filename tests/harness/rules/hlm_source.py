@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 HLM: Final = Registry()
 
-#: Registries that hand out nothing without a cloud identity or a Secret; their public mirrors are left out.
+#: Registries of one customer of a cloud, which hand out nothing without an identity unless they were opened.
 _CLOUD: Final = (
     (re.compile(r"\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?$"), "aws"),
     (re.compile(r"\.azurecr\.(?:io|cn|us)$"), "azure"),
-    (re.compile(r"(?:^|\.)gcr\.io$|-docker\.pkg\.dev$"), "gcp"),
+    (re.compile(r"-docker\.pkg\.dev$"), "gcp"),
 )
 _MAX_NAME: Final = 53
 _RELEASE_DOCS: Final = "fluxcd/helm-controller docs/spec/v2/helmreleases.md"
@@ -36,12 +36,12 @@ _RELEASE_DOCS: Final = "fluxcd/helm-controller docs/spec/v2/helmreleases.md"
 
 @HLM.rule(
     "HLM106",
-    title="the source of a chart has a scheme, provider and layer that fit each other",
+    title="the source of a chart has a URL and a type that fit each other",
     why=(
-        "source-controller refuses an OCI HelmRepository whose URL is not oci:// and ignores provider and insecure on an HTTP one; a cloud registry answers "
-        "401 without provider or secretRef; plain http lets anyone on the way replace the chart (docs/spec/v1/helmrepositories.md, Type, Provider)"
+        "source-controller refuses an OCI HelmRepository whose URL is not oci:// and ignores provider and insecure on an HTTP one; "
+        "plain http lets anyone on the way replace the chart (docs/spec/v1/helmrepositories.md, Type, Provider)"
     ),
-    fix="use oci:// with type: oci (better: an OCIRepository) or https:// with type: default; set provider or secretRef for a private registry",
+    fix="use oci:// with type: oci (better: an OCIRepository) or https:// with type: default",
     scope=Objects((HELM_REPOSITORY, OCI_REPOSITORY)),
     controls=("NIST-SC-8",),
 )
@@ -63,20 +63,26 @@ def source_scheme(source: Object, world: World) -> Iterator[Violation]:
                 yield violation(source, "spec", field, found=f"{field} on an HTTP HelmRepository, where it is ignored", expect=f"no {field}, or type: oci")
     if source.spec.get("insecure") is True and not _in_cluster(url) and oci:
         yield violation(source, "spec", "insecure", found=f"insecure: true for {url}", expect="TLS: no insecure")
-    yield from _identity(source, url)
 
 
-def _identity(source: Object, url: str) -> Iterator[Violation]:
-    host = (urlsplit(url).hostname or "").lower()
+@HLM.rule(
+    "HLM111",
+    title="a source in a cloud's private registry says how it logs in",
+    why=(
+        "Amazon, Azure and Google registries answer 401 unless the source names a provider (workload identity) or a Secret, or the registry was opened to "
+        "everyone (docs/spec/v1/ocirepositories.md, Provider)"
+    ),
+    fix="set spec.provider to aws, azure or gcp, or spec.secretRef; waive it for a registry that is public on purpose",
+    scope=Objects((HELM_REPOSITORY, OCI_REPOSITORY), where=lambda item: text(item.spec.get("url")).startswith("oci://")),
+    severity=Severity.WARNING,
+    controls=("NIST-IA-5",),
+)
+def registry_login(source: Object, world: World) -> Iterator[Violation]:
+    if text(source.spec.get("provider")) not in {"", "generic"} or source.spec.get("secretRef") or source.spec.get("serviceAccountName"):
+        return
+    host = (urlsplit(text(source.spec.get("url"))).hostname or "").lower()
     for pattern, provider in _CLOUD:
-        if (
-            pattern.search(host)
-            and text(source.spec.get("provider")) in {"", "generic"}
-            and not source.spec.get("secretRef")
-            and not source.spec.get("serviceAccountName")
-        ):
-            if provider == "gcp" and not host.endswith("-docker.pkg.dev"):
-                continue  # gcr.io serves public images to anyone
+        if pattern.search(host):
             yield violation(source, "spec", found=f"registry {host} without provider or secretRef", expect=f"provider: {provider}, or a secretRef")
 
 

@@ -82,6 +82,12 @@ def may_be_elsewhere(world: World, namespace: str) -> bool:
     return _EVERYWHERE in known or namespace in known
 
 
+def is_whole(world: World) -> bool:
+    """Whether a cluster was read in full: every source is this repository, every chart was at hand, nothing failed to build."""
+    may_be_elsewhere(world, "")
+    return not _holes[world] and all(rendered.source != "none" for rendered in world.releases.values())
+
+
 def _holes_of(world: World) -> frozenset[str]:
     if any(problem.code in _BLIND for problem in world.problems):
         return _ALL

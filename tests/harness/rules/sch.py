@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 from harness.model import NotEvaluated, format_pointer
 from harness.rules.base import Objects, Registry, Violation, violation
 from harness.rules.lif_api import is_gone
-from harness.rules.order_api import has_definition
+from harness.rules.order_api import definitions, has_definition
+from harness.rules.order_makers import is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +22,20 @@ SCH: Final = Registry()
 #: What the schema engine calls an error that a CRD's own CEL rule raised.
 _CEL: Final = "x-kubernetes-validations"
 _UNKNOWN_KIND: Final = "unknown-kind"
+#: The kinds of Flux 2.9 and flux-operator: a cluster that Flux syncs has them, whoever installed it.
+_OF_FLUX: Final = frozenset(
+    f"{kind}.{group}"
+    for group, kinds in {
+        "kustomize.toolkit.fluxcd.io": ("Kustomization",),
+        "helm.toolkit.fluxcd.io": ("HelmRelease",),
+        "source.toolkit.fluxcd.io": ("Bucket", "ExternalArtifact", "GitRepository", "HelmChart", "HelmRepository", "OCIRepository"),
+        "source.extensions.fluxcd.io": ("ArtifactGenerator",),
+        "notification.toolkit.fluxcd.io": ("Alert", "Provider", "Receiver"),
+        "image.toolkit.fluxcd.io": ("ImagePolicy", "ImageRepository", "ImageUpdateAutomation"),
+        "fluxcd.controlplane.io": ("FluxInstance", "FluxReport", "ResourceSet", "ResourceSetInputProvider"),
+    }.items()
+    for kind in kinds
+)
 
 
 @SCH.rule(
@@ -38,8 +53,8 @@ def validates(item: Object, world: World) -> Iterator[Violation]:
     for error in world.schemas.validate(item.body, elided=item.origin.elided):
         if error.keyword == _CEL or _depends_on_the_cluster(item, world, error):
             continue
-        if error.keyword == _UNKNOWN_KIND and is_gone(item, world):
-            continue  # LIF101 and LIF103 say since when, and what to use instead
+        if error.keyword == _UNKNOWN_KIND and (is_gone(item, world) or _is_defined_elsewhere(item, world)):
+            continue  # LIF101 and LIF103 say what to use instead; the ledger says what nobody could look at
         yield _refused(item, error, "a valid object" if error.keyword != _UNKNOWN_KIND else "a kind the cluster knows")
 
 
@@ -68,9 +83,26 @@ def _depends_on_the_cluster(item: Object, world: World, error: SchemaError) -> b
     return bool(world.unknown_values) and world.is_unknown(item.get(*error.pointer))
 
 
+def _is_defined_elsewhere(item: Object, world: World) -> str:
+    """Why the definition of an unknown kind may be where nobody here can look; empty when it cannot.
+
+    A kind of a group that some definition of the cluster belongs to is misspelt, and so is an unknown one of Kubernetes' own groups.
+    """
+    group = item.id.group
+    if not has_definition(item) or any(known.group == group for known in definitions(world)):
+        return ""
+    if str(item.group_kind) in _OF_FLUX:
+        return "Flux is installed by other means than this repository, and its definitions with it"
+    return "" if is_whole(world) else "its definition may come from a chart, build or source that could not be read"
+
+
 def not_evaluated(world: World) -> Iterator[NotEvaluated]:
     """The schema checks that were not made, for the ledger: one line for each object and kind of check."""
     for item in world.objects:
+        if not world.schemas.knows(item.api_version, item.kind):
+            reason = _is_defined_elsewhere(item, world)
+            if reason:
+                yield NotEvaluated(str(item.id), f"schema of {item.group_kind}", reason)
         seen = set()
         for skip in world.schemas.check(item.body, elided=item.origin.elided).skips:
             if (skip.keyword, skip.why) not in seen:

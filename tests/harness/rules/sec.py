@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.model import Location, Severity
@@ -21,6 +22,7 @@ SEC: Final = Registry()
 
 _ENFORCE: Final = "pod-security.kubernetes.io/enforce"
 _LEVELS: Final = frozenset({"privileged", "baseline", "restricted"})
+_REFERENCE: Final = re.compile(r"\$\{[A-Za-z_]\w*\}|(?:op|ref\+\w+)://\S+|\{\{\s*op://[^{}]+\}\}|<path:[^<>]+>")
 _TENANT: Final = "toolkit.fluxcd.io/tenant"
 _PRUNE: Final = "kustomize.toolkit.fluxcd.io/prune"
 #: Namespaces the API server makes: their labels are the cluster administrator's, but nothing prunes them.
@@ -48,7 +50,7 @@ def no_plain_secret(path: str, context: Context) -> Iterator[Violation]:
 def _plain(document: Document, body: dict[str, Any], at: Pointer) -> Iterator[Violation]:
     if body.get("kind") == "Secret" and body.get("apiVersion") == "v1":
         for field in ("data", "stringData"):
-            keys = sorted(key for key, value in mapping(body.get(field)).items() if value and not _encrypted(body, value))
+            keys = sorted(key for key, value in mapping(body.get(field)).items() if value and not (_encrypted(body, value) or _is_reference(value)))
             if keys:
                 name = text(mapping(body.get("metadata")).get("name"))
                 yield Violation(f"Secret {name} with {field}: {', '.join(keys)}", "no content of a Secret in Git", document.locate((*at, field)))
@@ -64,6 +66,11 @@ def _plain(document: Document, body: dict[str, Any], at: Pointer) -> Iterator[Vi
 def _encrypted(body: dict[str, Any], value: object) -> bool:
     """SOPS leaves ``ENC[...]`` for every encrypted value and a ``sops`` section with the keys that can open it."""
     return bool(body.get("sops")) and text(value).startswith("ENC[")
+
+
+def _is_reference(value: object) -> bool:
+    """A value that only names where the secret is: a variable of Flux, or a reference that a tool resolves before it applies (1Password, vals, AVP)."""
+    return _REFERENCE.fullmatch(text(value).strip()) is not None
 
 
 def _is_kustomization(path: str, body: dict[str, Any]) -> bool:

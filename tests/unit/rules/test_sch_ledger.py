@@ -69,3 +69,13 @@ def test_a_value_that_only_the_cluster_knows_is_not_judged(tmp_path: Path) -> No
     assert list(validates(item, world)) == []
     known, same = world_of(tmp_path, {"size": 2, "colour": "unknown-variable"})
     assert len(list(validates(same, known))) == 1
+
+
+def test_a_kind_whose_definition_nobody_can_see_stands_in_the_ledger(tmp_path: Path) -> None:
+    world, _ = world_of(tmp_path, {"size": 2})
+    body = {"apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease", "metadata": {"name": "x", "namespace": "default"}, "spec": {}}
+    item = Object(ObjectId("test", "helm.toolkit.fluxcd.io", "HelmRelease", "default", "x"), body, Origin(fixed(Location("x.yaml", 1))))
+    world.objects = (item,)
+    assert list(validates(item, world)) == []
+    why = "Flux is installed by other means than this repository, and its definitions with it"
+    assert list(not_evaluated(world)) == [NotEvaluated("test/HelmRelease/default/x", "schema of HelmRelease.helm.toolkit.fluxcd.io", why)]

@@ -9,6 +9,7 @@ Source: ``k8s.io/apiextensions-apiserver`` v0.34: ``pkg/apiserver/schema`` (stru
 from __future__ import annotations
 
 import hashlib
+import itertools
 import marshal
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -52,12 +53,16 @@ class CrdVersion:
 
 @dataclass(frozen=True, slots=True)
 class CompiledVersion:
-    """A version ready to validate objects. ``dropped`` lists patterns that this engine cannot run."""
+    """A version ready to validate objects. ``dropped`` lists patterns that this engine cannot run; ``serial`` is never used twice."""
 
     document: Mapping[str, Any]
     validator: jsonschema_rs.Validator
     plan: Plan | None
     dropped: tuple[str, ...]
+    serial: int
+
+
+_serials = itertools.count()
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -97,12 +102,29 @@ def digest(value: Any) -> bytes:
     return hashlib.blake2b(marshal.dumps(value, 2), digest_size=16).digest()
 
 
+#: Objects and schemas nested deeper than this are refused unread; no real object has more than about 40 levels, a CRD some 100.
+MAX_DEPTH = 500
+
+
+def deeper_than(value: Any, limit: int) -> bool:
+    """Whether plain JSON data has more than ``limit`` levels of objects and lists."""
+    level = [value] if type(value) in (dict, list) else []
+    for _ in range(limit):
+        level = [inner for outer in level for inner in (outer.values() if type(outer) is dict else outer) if type(inner) is dict or type(inner) is list]
+        if not level:
+            return False
+    return True
+
+
 _compiled: dict[tuple[bytes, str, bool], CompiledVersion] = {}
 
 
 def compiled(version: CrdVersion, builtins: BuiltIns) -> CompiledVersion:
     """The compiled form of a version; the same for every cluster with the same schema."""
-    key = (digest(version.schema), builtins.version, version.preserve)
+    try:
+        key = (digest(version.schema), builtins.version, version.preserve)
+    except ValueError:  # nested deeper than marshal goes
+        return _compile(version, builtins)
     found = _compiled.get(key)
     if found is None:
         found = _compiled[key] = _compile(version, builtins)
@@ -110,6 +132,9 @@ def compiled(version: CrdVersion, builtins: BuiltIns) -> CompiledVersion:
 
 
 def _compile(version: CrdVersion, builtins: BuiltIns) -> CompiledVersion:
+    if deeper_than(version.schema, MAX_DEPTH):
+        document = convert(None, builtins)
+        return CompiledVersion(document, compile_schema(document), None, (f"a schema nested deeper than {MAX_DEPTH} levels",), next(_serials))
     document = convert(version.schema, builtins, preserve=version.preserve)
     dropped: tuple[str, ...] = ()
     try:
@@ -120,7 +145,7 @@ def _compile(version: CrdVersion, builtins: BuiltIns) -> CompiledVersion:
         document = _drop_invalid(document, removed)
         dropped = tuple(sorted(set(removed)))
         validator = compile_schema(document)
-    return CompiledVersion(document, validator, build_plan(version.schema or {}), dropped)
+    return CompiledVersion(document, validator, build_plan(version.schema or {}), dropped, next(_serials))
 
 
 @lru_cache(maxsize=1024)

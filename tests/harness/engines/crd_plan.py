@@ -8,10 +8,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from harness.engines.report import Report
-from harness.model import Pointer
+if TYPE_CHECKING:
+    from harness.engines.report import Report
+    from harness.model import Pointer
 
 #: Stands for "no default", since null is a possible one.
 _NONE: Any = object()

@@ -7,15 +7,18 @@ that compare with the old object are skipped, unless they accept its absence (``
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.engines import cel
 from harness.engines.cel import values
-from harness.engines.crd_plan import Plan
 from harness.engines.report import ELIDED, Report, holds_elided
-from harness.model import Pointer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.engines.crd_plan import Plan
+    from harness.model import Pointer
 
 _OLD_SELF = re.compile(r"\boldSelf\b")
 _PATH_PART = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*)|\['((?:[^'\\]|\\.)*)'\]")
@@ -23,7 +26,10 @@ _MAX_MESSAGE = 5120  # message expressions above this length are not used
 KEYWORD = "x-kubernetes-validations"
 
 #: Errors that cel-go raises on the same values. Others may come from the engine, and are skips.
-_REAL_ERRORS = ("Key not found in map", "Index error", "divide by zero", "modulus by zero", "quantities must match", "unable to parse", "parse error", "called on empty list", "integer overflow")
+_REAL_ERRORS = (
+    "Key not found in map", "Index error", "divide by zero", "modulus by zero", "integer overflow", "quantities must match", "unable to parse",
+    "parse error", "called on empty list",
+)  # fmt: skip
 
 
 class _Converters:

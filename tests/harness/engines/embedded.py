@@ -5,13 +5,15 @@ Source: ``validateEmbeddedResource`` in ``k8s.io/apiextensions-apiserver/pkg/api
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.engines import names
-from harness.engines.crd_plan import Plan
-from harness.engines.report import Report
 from harness.engines.validation.metadata import validate_embedded_metadata
-from harness.model import Pointer
+
+if TYPE_CHECKING:
+    from harness.engines.crd_plan import Plan
+    from harness.engines.report import Report
+    from harness.model import Pointer
 
 
 def check_embedded(value: Any, plan: Plan, report: Report, pointer: Pointer = ()) -> None:

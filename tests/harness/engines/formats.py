@@ -11,10 +11,13 @@ import base64
 import binascii
 import ipaddress
 import re
-from collections.abc import Callable
 from datetime import date
+from typing import TYPE_CHECKING
 
 from harness.engines.cel import network
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})", re.ASCII)
 _TIME = re.compile(r"([0-9]{2}):([0-9]{2}):([0-9]{2})(.[0-9]+)?(z|([+-][0-9]{2}:[0-9]{2}))", re.ASCII)

@@ -7,11 +7,13 @@ also where a plain create only warns (environment variables, container ports).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.engines.crd_plan import repeated
-from harness.engines.report import Report
-from harness.model import Pointer
+
+if TYPE_CHECKING:
+    from harness.engines.report import Report
+    from harness.model import Pointer
 
 #: Defaults that take part in the identity of an item (``+default=`` in the types' sources).
 _DEFAULTS = {"protocol": "TCP"}

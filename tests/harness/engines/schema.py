@@ -6,13 +6,9 @@ An object is judged as Flux applies it: a server-side apply with strict field va
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
-
-import jsonschema_rs
+from typing import TYPE_CHECKING, Any
 
 from harness.engines import crd as crds_module
-from harness.engines.crd import CompiledVersion, CrdVersion
 from harness.engines.crd_plan import check_lists, with_defaults
 from harness.engines.embedded import check_embedded
 from harness.engines.lists import ListKeys
@@ -23,11 +19,17 @@ from harness.engines.validation.metadata import validate_metadata
 from harness.engines.violations import collect, compile_schema
 from harness.model import Pointer, group_of
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import jsonschema_rs
+
+    from harness.engines.crd import CompiledVersion, CrdVersion
+
 __all__ = ["SchemaError", "SchemaSet", "Skip", "Verdict"]
 
-#: Objects nested deeper than this are refused unread; no real object has more than about 40 levels, a CRD's schema some 100.
-MAX_DEPTH = 500
 _MEMO_LIMIT = 100_000
+MAX_DEPTH = crds_module.MAX_DEPTH
 #: Of the status, which a create ignores, only what already fails when the request is decoded.
 _DECODING = frozenset({"unknown-field", "type", "k8s-time"})
 
@@ -55,7 +57,7 @@ class _CustomKind:
 
     def __init__(self, declared: CrdVersion, compiled: CompiledVersion) -> None:
         self.declared, self.compiled = declared, compiled
-        self.identity = (id(compiled), declared.kind, declared.scope, declared.has_status, declared.served)
+        self.identity = (compiled.serial, declared.kind, declared.scope, declared.has_status, declared.served)
 
 
 _builtin_kinds: dict[tuple[str, str, str], _BuiltInKind] = {}
@@ -109,6 +111,13 @@ class SchemaSet:
         """
         return list(self.check(body, elided=elided).errors)
 
+    def json_schema(self, api_version: str, kind: str) -> Mapping[str, Any] | None:
+        """The JSON schema (2020-12) of a kind, for other tools; None for an unknown one. Shared: do not change it."""
+        _, found = self._resolve({"apiVersion": api_version, "kind": kind})
+        if found is None:
+            return None
+        return found.document if isinstance(found, _BuiltInKind) else found.compiled.document
+
     def check(self, body: Any, *, elided: bool = False) -> Verdict:
         """Like ``validate``, with the checks that were not made."""
         try:
@@ -117,11 +126,11 @@ class SchemaSet:
             # marshal refuses what is nested absurdly deep, and anything that is no plain data
             return Verdict((SchemaError((), f"is not plain data, or nested deeper than {MAX_DEPTH} levels", "depth"),), ())
         key, kind = self._resolve(body)
-        memo_key = (digest, elided, kind.identity if kind is not None else None) if kind is not None else None
+        memo_key = (digest, elided, kind.identity) if kind is not None else None
         if memo_key is not None and memo_key in _memo:
             return _memo[memo_key]
         report = Report(elided)
-        if _too_deep(body):
+        if crds_module.deeper_than(body, MAX_DEPTH):
             report.error((), f"is nested deeper than {MAX_DEPTH} levels", "depth")
         elif kind is None:
             self._check_unresolved(body, key, report)
@@ -208,26 +217,6 @@ def _is_list(body: Mapping[str, Any], kind: str) -> bool:
     return kind.endswith("List") and isinstance(body.get("items"), list)
 
 
-def _too_deep(body: Any) -> bool:
-    level: list[Any] = [body]
-    for _ in range(MAX_DEPTH):
-        level = [inner for value in level for inner in _children(value)]
-        if not level:
-            return False
-    return True
-
-
-def _children(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict):
-        for inner in value.values():
-            if isinstance(inner, dict | list):
-                yield inner
-    elif isinstance(value, list):
-        for inner in value:
-            if isinstance(inner, dict | list):
-                yield inner
-
-
 def _check_builtin(body: dict[str, Any], kind: _BuiltInKind, report: Report) -> None:
     collect(kind.validator, kind.document, body, report)
     kind.lists.check(body, report)
@@ -251,7 +240,7 @@ def _check_custom(body: dict[str, Any], kind: _CustomKind, report: Report) -> No
     validate_metadata(body, declared.api_version, declared.kind, declared.scope, report)
     if plan is not None and plan.has_rules:
         if structurally_sound:
-            from harness.engines.crd_rules import check_rules  # CEL is loaded only where there are rules: it takes 50 ms
+            from harness.engines.crd_rules import check_rules  # CEL is loaded only where there are rules: that takes 50 ms
 
             unseen = {name: inner for name, inner in value.items() if name != "status"} if declared.has_status else value
             check_rules(unseen, plan, report)

@@ -9,14 +9,16 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
-from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.engines.scopes import SERVED_BY_DEFAULT, is_cluster_scoped
 from harness.engines.validation.fields import FIELDS, NOT_ENFORCED, REQUIRED
 from harness.model import group_of, version_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 _VERSION = re.compile(r"v?(\d+)\.(\d+)")
 _DIRECTORY = re.compile(r"v(1\.\d+)\.0-local-strict")
@@ -34,7 +36,7 @@ _SPECIAL: dict[str, dict[str, Any]] = {
 _RANGES = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
 
 
-class DataMissing(RuntimeError):
+class DataMissingError(RuntimeError):
     """The ``kubernetes-validate`` package is not installed."""
 
 
@@ -42,7 +44,7 @@ class DataMissing(RuntimeError):
 def _root() -> Path:
     spec = importlib.util.find_spec("kubernetes_validate")
     if spec is None or not spec.submodule_search_locations:
-        raise DataMissing("the schemas of Kubernetes are missing: install kubernetes-validate")
+        raise DataMissingError("the schemas of Kubernetes are missing: install kubernetes-validate")
     return Path(next(iter(spec.submodule_search_locations))) / "kubernetes-json-schema"
 
 

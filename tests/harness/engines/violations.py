@@ -5,13 +5,15 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 
 from harness.engines import formats, quantity
-from harness.engines.report import Report
-from harness.model import Pointer
+
+if TYPE_CHECKING:
+    from harness.engines.report import Report
+    from harness.model import Pointer
 
 _PYTHON_TYPES = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", int: "an integer", float: "a number", type(None): "null"}
 _JSON_TYPES = {

@@ -10,15 +10,17 @@ not compiled. The API server's cost estimate of an expression is not computed.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cel_expr_python import cel
 
 from harness.engines.cel import rewrite
 from harness.engines.cel.library import list_functions, scalar_functions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _EXTENSIONS = ("optional", "strings", "lists", "sets", "math", "bindings", "two-var-comprehensions", "encoders")
 _CONFIG = "name: kubernetes\nextensions:\n" + "".join(f"- name: {name}\n" for name in _EXTENSIONS)
@@ -127,6 +129,6 @@ def _compile(expression: str, variables: tuple[str, ...]) -> Program | CompileEr
     return Program(expression, variables, compiled)
 
 
-def compile(expression: str, variables: tuple[str, ...] = ("self",)) -> Program | CompileError:  # noqa: A001 - the contract's name
+def compile(expression: str, variables: tuple[str, ...] = ("self",)) -> Program | CompileError:  # noqa: A001 - the word of the trade
     """A program over dynamically typed variables. Cached; an invalid expression is a CompileError, never an exception."""
     return _compile(expression, tuple(sorted(variables)))

@@ -10,7 +10,7 @@ an optional value that reached a Python function would end the process.
 
 from __future__ import annotations
 
-import re
+import itertools
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from fractions import Fraction
@@ -20,7 +20,7 @@ from cel_expr_python import cel
 
 from harness.engines import formats, names, quantity
 from harness.engines.cel import network
-from harness.engines.cel.pattern import UnsafePattern, compile_re2
+from harness.engines.cel.pattern import compile_re2
 from harness.engines.cel.semver import Semver, normalise
 
 T = cel.Type
@@ -132,7 +132,7 @@ def _extreme(name: str, pick: Callable[[Sequence[Any]], Any]) -> Callable[[Seque
 
 def _is_sorted(items: Sequence[Any]) -> bool:
     values = _comparable(items)
-    return all(one <= two for one, two in zip(values, values[1:], strict=False))
+    return all(one <= two for one, two in itertools.pairwise(values))
 
 
 def _same(one: Any, two: Any) -> bool:
@@ -313,4 +313,4 @@ def list_functions() -> list[cel.FunctionDecl]:
     ]
 
 
-__all__ = ["FORMATS", "UnsafePattern", "list_functions", "scalar_functions"]
+__all__ = ["FORMATS", "list_functions", "scalar_functions"]

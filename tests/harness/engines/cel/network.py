@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Interface | ipaddress.IPv6Interface
@@ -150,9 +154,8 @@ def _host(text: str, authority: str) -> str:
     return host
 
 
-def is_valid(parse: type[URL] | object, text: str) -> bool:
+def is_valid(parse: Callable[[str], object], text: str) -> bool:
     """Whether ``parse(text)`` succeeds."""
-    assert callable(parse)
     try:
         parse(text)
     except ValueError:

@@ -6,10 +6,12 @@ RE2 never backtracks; Python's ``re`` does, so a pattern whose matching could ex
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from functools import lru_cache
 from re import _constants, _parser  # type: ignore[attr-defined]  # the only access to a parsed pattern
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _UNICODE_CLASS = re.compile(r"\\[pP](?:\{\^?[A-Za-z_]+\}|[A-Z])")
 _POSIX = {
@@ -19,7 +21,7 @@ _POSIX = {
 _MAX_PATTERN = 1000
 
 
-class UnsafePattern(ValueError):
+class UnsafePatternError(ValueError):
     """A pattern that Python cannot run as RE2 would."""
 
 
@@ -42,9 +44,12 @@ def _explodes(items: Iterable[Any], inside: bool = False) -> bool:
 
 @lru_cache(maxsize=512)
 def compile_re2(pattern: str) -> re.Pattern[str]:
-    """The pattern as Python's ``re`` runs it, with RE2's ASCII classes and end-of-text ``$``. Raises UnsafePattern, or ValueError when it is no pattern."""
+    """The pattern as Python's ``re`` runs it, with RE2's ASCII classes and end-of-text ``$``.
+
+    Raises UnsafePatternError, or ValueError when it is no pattern.
+    """
     if len(pattern) > _MAX_PATTERN or _UNICODE_CLASS.search(pattern):
-        raise UnsafePattern("pattern is not evaluated: too long, or with Unicode classes")
+        raise UnsafePatternError("pattern is not evaluated: too long, or with Unicode classes")
     text = re.sub(r"\[:(\^?)([a-z]+):\]", lambda match: _POSIX.get(match[2], match[0]) if not match[1] else match[0], pattern)
     text = re.sub(r"(?<!\\)((?:\\\\)*)\$(?![^\[]*\])", r"\1\\Z", text).replace("\\z", "\\Z")
     flags = re.ASCII
@@ -58,7 +63,7 @@ def compile_re2(pattern: str) -> re.Pattern[str]:
     try:
         parsed = _parser.parse(text, flags)
         if _explodes(parsed):
-            raise UnsafePattern("pattern is not evaluated: nested repetition")
+            raise UnsafePatternError("pattern is not evaluated: nested repetition")
         return re.compile(text, flags)
     except re.error as error:
         raise ValueError(f"Illegal regex: {error}") from error

@@ -10,8 +10,10 @@ Three things cannot be added as functions, because optional values never cross i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _TOKEN = re.compile(
     r"""(?P<space>\s+|//[^\n]*)

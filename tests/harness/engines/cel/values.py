@@ -15,13 +15,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 _RESERVED = frozenset(
-    "true false null in as break const continue else for function if import let loop package namespace return var void while".split()
-)
+    {
+        "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package",
+        "namespace", "return", "var", "void", "while",
+    }
+)  # fmt: skip
 _IDENTIFIER = re.compile(r"[a-zA-Z_./-][a-zA-Z0-9_./-]*", re.ASCII)
 _ESCAPES = (("__", "__underscores__"), (".", "__dot__"), ("-", "__dash__"), ("/", "__slash__"))
-_UNIT_NANOSECONDS = {
-    "ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9, "w": 604800 * 10**9,
-}  # fmt: skip
+_NANOSECONDS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
 
 Convert = Callable[[Any], Any]
@@ -55,10 +56,8 @@ def converter(schema: Mapping[str, Any], *, resource: bool = False) -> Convert:
 
 def _with_metadata(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     properties = schema.get("properties")
-    return {
-        **schema,
-        "properties": {**(properties if isinstance(properties, Mapping) else {}), "apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": _META},
-    }
+    declared = properties if isinstance(properties, Mapping) else {}
+    return {**schema, "properties": {**declared, "apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": _META}}
 
 
 def _same(value: Any) -> Any:
@@ -120,7 +119,7 @@ def _duration(value: Any) -> Any:
     parts = _DURATION_PART.findall(value)
     if not parts or "".join(f"{number}{unit}" for number, unit in parts) != value.lstrip("+-"):
         return Typed("duration('unsupported')") if value.strip("+-") != "0" else Typed("duration('0s')")
-    total = sum(float(number) * _UNIT_NANOSECONDS[unit] for number, unit in parts)
+    total = sum(float(number) * _NANOSECONDS[unit] for number, unit in parts)
     return Typed(f"duration('{'-' if value.startswith('-') else ''}{total / 10**9:.9f}s')")
 
 

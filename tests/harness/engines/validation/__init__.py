@@ -8,10 +8,13 @@ the object (a gate, another object, the old version), nothing is said.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from harness.engines.report import Report
 from harness.engines.validation import access, admission, configuration, custom, networking, pods, resources, services, storage, workloads
 from harness.engines.validation.context import Check, Json
+
+if TYPE_CHECKING:
+    from harness.engines.report import Report
 
 _Rule = Callable[[Json, Check], None]
 

@@ -6,12 +6,15 @@ of ``k8s.io/kubernetes``, v1.34, with the defaults of ``pkg/apis/rbac/v1/default
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.engines import names
 from harness.engines.validation.context import Check, Json, each, items, mapping, number, quantity_of, text
-from harness.model import Pointer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from harness.model import Pointer
 
 _RBAC = "rbac.authorization.k8s.io"
 _HIGHEST_PRIORITY = 1_000_000_000

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from harness.engines.validation.context import Check
-from harness.model import Pointer
+if TYPE_CHECKING:
+    from harness.engines.validation.context import Check
+    from harness.model import Pointer
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -7,13 +7,15 @@ and ``kube-aggregator/pkg/apis/apiregistration/validation/validation.go``. CEL e
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from harness.engines import names
 from harness.engines.report import is_elided
 from harness.engines.validation.context import Check, Json, each, items, mapping, text
-from harness.model import Pointer
+
+if TYPE_CHECKING:
+    from harness.model import Pointer
 
 _IDENTIFIER = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*", re.ASCII)
 _REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized")

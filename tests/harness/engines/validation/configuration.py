@@ -10,13 +10,15 @@ import base64
 import binascii
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.engines import names
 from harness.engines.report import is_elided
 from harness.engines.validation.addresses import legacy_cidr
 from harness.engines.validation.context import Check, Json, each, each_text, mapping, text
-from harness.model import Pointer
+
+if TYPE_CHECKING:
+    from harness.model import Pointer
 
 #: Data of one ConfigMap or Secret, values only, in bytes.
 MAX_DATA = 1024 * 1024

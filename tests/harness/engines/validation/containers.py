@@ -6,13 +6,15 @@ Source: ``validateContainerCommon``, ``validateContainers``, ``validateInitConta
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.engines import names
 from harness.engines.validation.context import Check, Json, each, each_text, items, mapping, number, text
 from harness.engines.validation.resources import validate_requirements
 from harness.engines.validation.volumes import validate_field_ref, validate_resource_field
-from harness.model import Pointer
+
+if TYPE_CHECKING:
+    from harness.model import Pointer
 
 _ENV_FIELDS = frozenset(
     {

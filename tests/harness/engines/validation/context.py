@@ -6,13 +6,16 @@ already said so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.engines import names, quantity
 from harness.engines.report import Report, is_elided
-from harness.model import Pointer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from fractions import Fraction
+
+    from harness.model import Pointer
 
 Json = dict[str, Any]
 

@@ -6,12 +6,14 @@ Source: ``ValidateObjectMetaAccessor`` in ``k8s.io/apimachinery/pkg/api/validati
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.engines import names
-from harness.engines.report import Report
 from harness.engines.validation.context import Check, Json, each, each_text, mapping, text
 from harness.model import Pointer, group_of
+
+if TYPE_CHECKING:
+    from harness.engines.report import Report
 
 #: All annotations of an object together, keys and values, in bytes.
 MAX_ANNOTATIONS = 256 * 1024

@@ -5,11 +5,15 @@ Source: ``k8s.io/kubernetes/pkg/apis/networking/validation/validation.go``, v1.3
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from harness.engines import names
 from harness.engines.report import is_elided
 from harness.engines.validation.addresses import legacy_cidr, parse_cidr, parse_ip
 from harness.engines.validation.context import Check, Json, each, each_text, items, mapping, number, text
-from harness.model import Pointer
+
+if TYPE_CHECKING:
+    from harness.model import Pointer
 
 _BAD_SEQUENCES = ("//", "/./", "/../", "%2f", "%2F")
 _BAD_SUFFIXES = ("/..", "/.")

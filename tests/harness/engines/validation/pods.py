@@ -7,7 +7,7 @@ options, mirror pods and the checks of updates are not covered.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.engines import names
 from harness.engines.report import is_elided
@@ -18,7 +18,9 @@ from harness.engines.validation.metadata import validate_annotations
 from harness.engines.validation.resources import validate_overhead
 from harness.engines.validation.scheduling import validate_affinity, validate_spread, validate_tolerations
 from harness.engines.validation.volumes import validate_volumes
-from harness.model import Pointer
+
+if TYPE_CHECKING:
+    from harness.model import Pointer
 
 _SYSCTL = re.compile(r"([a-z0-9]([-_a-z0-9]*[a-z0-9])?[./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?", re.ASCII)
 _APPARMOR_KEY = "container.apparmor.security.beta.kubernetes.io/"

@@ -6,11 +6,13 @@ Source: ``validateResourceRequirements``, ``ValidateResourceQuotaSpec``, ``Valid
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.engines import names
 from harness.engines.validation.context import Check, Json, each, items, mapping, quantity_of, text
-from harness.model import Pointer
+
+if TYPE_CHECKING:
+    from harness.model import Pointer
 
 _CONTAINER = frozenset({"cpu", "memory", "ephemeral-storage"})
 _COUNTED = frozenset(
@@ -85,7 +87,8 @@ def validate_requirements(value: Any, check: Check, at: Pointer, claims: set[str
             _resource_name(name, check, place)
             _amount(name, amount, check, place)
     for name, amount in requests.items():
-        request, limit = quantity_of(amount), quantity_of(limits.get(name))
+        # A quantity that is null is zero.
+        request, limit = quantity_of(amount or 0), quantity_of(limits.get(name) or 0)
         if name not in limits:
             if not _may_overcommit(name):
                 check.error((*at, "limits", name), "must be set for resources that cannot be overcommitted", "required")

@@ -6,11 +6,13 @@ Source: ``ValidateTolerations``, ``validateAffinity``, ``ValidateNodeSelector`` 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.engines import names
 from harness.engines.validation.context import Check, Json, each, each_text, items, mapping, text
-from harness.model import Pointer
+
+if TYPE_CHECKING:
+    from harness.model import Pointer
 
 
 def validate_tolerations(value: Any, check: Check, at: Pointer) -> None:

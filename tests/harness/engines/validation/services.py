@@ -6,10 +6,14 @@ Source: ``validateService`` in ``pkg/apis/core/validation/validation.go`` and ``
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from harness.engines import names
 from harness.engines.validation.addresses import legacy_cidr, legacy_ip, parse_ip
 from harness.engines.validation.context import Check, Json, each, each_text, items, mapping, number, text
-from harness.model import Pointer
+
+if TYPE_CHECKING:
+    from harness.model import Pointer
 
 
 def validate_service(body: Json, check: Check) -> None:

@@ -6,10 +6,14 @@ Source: ``ValidatePersistentVolumeClaimSpec`` and ``ValidatePersistentVolumeSpec
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from harness.engines import names
-from harness.engines.validation.scheduling import validate_node_selector, validate_tolerations
 from harness.engines.validation.context import Check, Json, each, items, mapping, number, quantity_of, text
-from harness.model import Pointer
+from harness.engines.validation.scheduling import validate_node_selector, validate_tolerations
+
+if TYPE_CHECKING:
+    from harness.model import Pointer
 
 #: Sources of a PersistentVolume; it has exactly one.
 _VOLUME_SOURCES = (

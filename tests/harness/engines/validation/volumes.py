@@ -5,14 +5,17 @@ Source: ``ValidateVolumes`` and the functions it calls, ``k8s.io/kubernetes/pkg/
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.engines import names
 from harness.engines.validation.context import Check, Json, each, items, mapping, number, quantity_of, text
 from harness.engines.validation.metadata import validate_annotations
 from harness.engines.validation.storage import validate_claim_spec
-from harness.model import Pointer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.model import Pointer
 
 #: Every volume source; a volume has one, and is an emptyDir when it has none (SetDefaults_Volume).
 SOURCES = (

@@ -6,7 +6,7 @@ Source: ``pkg/apis/apps/validation/validation.go``, ``pkg/apis/batch/validation/
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.engines import names
 from harness.engines.report import is_elided
@@ -15,7 +15,9 @@ from harness.engines.validation.cron import schedule_error
 from harness.engines.validation.metadata import validate_annotations
 from harness.engines.validation.pods import validate_pod_spec_with, validate_template
 from harness.engines.validation.storage import validate_claim_spec
-from harness.model import Pointer
+
+if TYPE_CHECKING:
+    from harness.model import Pointer
 
 
 def _selector(spec: Json, check: Check, at: Pointer, *, empty_allowed: bool = False) -> None:
@@ -141,8 +143,9 @@ def validate_stateful_set(body: Json, check: Check) -> None:
 
 
 def validate_job(body: Json, check: Check) -> None:
-    """A Job. Its selector is generated unless ``manualSelector`` is set."""
+    """A Job. Its selector is generated unless ``manualSelector`` is set, and its name becomes a label of its pods."""
     spec, at = mapping(body.get("spec")), ("spec",)
+    check.syntax(mapping(body.get("metadata")).get("name"), names.label_value, ("metadata", "name"))
     if spec.get("manualSelector") is True:
         _selector(spec, check, at, empty_allowed=True)
     elif mapping(spec.get("selector")).get("matchLabels") or mapping(spec.get("selector")).get("matchExpressions"):

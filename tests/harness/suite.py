@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 from harness.compliance.waivers import load_waivers
 from harness.flux.discovery import manifests
 from harness.model import NotEvaluated
-from harness.rules import all_rules
+from harness.rules import all_rules, gaps
 from harness.rules.context import Context
 from harness.rules.engine import evaluate_repository, evaluate_world, unmatched
 from harness.rules.yml import generator_inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from harness.flux.workspace import Workspace
+    from harness.flux.world import World
     from harness.model import Finding
     from harness.rules.engine import Case
 
@@ -57,7 +58,8 @@ def prove(workspace: Workspace, *, progress: Callable[[str], None] = lambda _mes
         progress(f"checking {root.name}: {len(world.objects)} objects")
         with workspace.phase("rules"):
             verdict.cases += evaluate_world(world, rules)
-        verdict.ledger += world.not_evaluated
+            verdict.ledger += gaps(world)
+        verdict.ledger += [*world.not_evaluated, *_elided(world)]
         verdict.objects[root.name] = len(world.objects)
         context.add(world)
     with workspace.phase("rules"):
@@ -70,6 +72,13 @@ def prove(workspace: Workspace, *, progress: Callable[[str], None] = lambda _mes
     verdict.ledger += unmatched(rules, verdict.cases)
     _waive(workspace, verdict)
     return verdict
+
+
+def _elided(world: World) -> Iterator[NotEvaluated]:
+    """What stands in the lock as digests, where no chart was at hand."""
+    number = sum(1 for item in world.objects if item.origin.elided)
+    if number:
+        yield NotEvaluated(world.cluster.name, f"opaque text of {number} rendered objects", "no chart is at hand, and the lock keeps such text as digests")
 
 
 def _files(workspace: Workspace, context: Context) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import posixpath
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from harness.flux.discovery import ClusterRoot, normalise
 from harness.flux.expand import expand
 from harness.flux.kinds import ARTIFACT_GENERATOR, HELM_RELEASE, KUSTOMIZATION, RESOURCE_SET
 from harness.flux.resourceset import render_resource_set
-from harness.flux.sources import Sources
+from harness.flux.sources import Sources, reference_of
 from harness.flux.substitute import substitute
 from harness.flux.world import DEFAULT_KUBERNETES, Build, World, schemas_for
 from harness.model import Link, NotEvaluated, Object, ObjectId, Origin, Problem, fixed, group_of
@@ -56,7 +57,7 @@ class Builder:
         self._root = root
         self._today = today
         self.kubernetes_version = kubernetes_version or ""
-        self._sources = Sources(workspace.repository, root.sync)
+        self._sources = Sources(workspace.repository, root.source, root.base)
         self._objects: dict[ObjectId, Object] = {}
         self._named: dict[tuple[str, str, str], Object] = {}
         self._kinds: dict[str, list[Object]] = {}
@@ -112,12 +113,14 @@ class Builder:
     def _start(self) -> None:
         sync = self._root.sync
         if sync is not None:
-            self._kustomize([(sync, normalise(sync.get("spec", "path")))])
+            self._kustomize([(sync, self._root.path)])
             improved = self.find(KUSTOMIZATION, sync.namespace, sync.name)
             if improved is not None and improved.spec != sync.spec:
                 # The sync root patches itself: from its second reconciliation on, Flux uses what it built.
                 self._forget()
-                self._kustomize([(improved, normalise(improved.get("spec", "path")))])
+                self._sources = Sources(self._workspace.repository, reference_of(improved), self._root.base)
+                path = improved.get("spec", "path")
+                self._kustomize([(improved, posixpath.join(self._root.base, normalise(path if isinstance(path, str) else None)).rstrip("/"))])
             return
         body = {
             "apiVersion": "kustomize.toolkit.fluxcd.io/v1",

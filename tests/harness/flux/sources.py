@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import posixpath
 import re
-import subprocess
 from collections.abc import Callable
-from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from harness.flux.discovery import normalise
+from harness.flux.discovery import Reference, normalise
 from harness.flux.kinds import source_kind
+from harness.flux.remotes import address, checkout
 
 if TYPE_CHECKING:
     from harness.model import Object
@@ -33,50 +32,53 @@ class Resolved(NamedTuple):
 
 
 class Sources:
-    """Resolves the sources of one cluster. ``sync`` is the cluster's sync Kustomization as written in Git, if it is there."""
+    """Resolves the sources of one cluster.
 
-    def __init__(self, repository: Repository, sync: Object | None) -> None:
-        self._repository = repository
-        self._sync = _reference(sync) if sync is not None else None
+    ``sync`` is the source that the cluster's root is built from, as far as Git says; ``base`` the folder its artifact is made of.
+    """
 
-    @cached_property
-    def _remotes(self) -> frozenset[str]:
-        """The addresses that git knows this repository by."""
-        if not (self._repository.root / ".git").exists():
-            return frozenset()
-        command = ["git", "-C", str(self._repository.root), "config", "--get-regexp", r"^remote\..*\.url$"]
-        listing = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
-        return frozenset(address(line.split(maxsplit=1)[1]) for line in listing.stdout.splitlines() if " " in line)
+    def __init__(self, repository: Repository, sync: Reference, base: str = "") -> None:
+        self._sync = sync if sync.kind else None
+        self._base = base
+        self._checkout = checkout(repository.root)
 
     def resolve(self, kustomization: Object, find: Find, generators: Callable[[], tuple[Object, ...]]) -> Resolved:
         """Where a Kustomization's ``sourceRef`` and ``path`` lead."""
-        kind, namespace, name = _reference(kustomization)
+        kind, namespace, name = reference_of(kustomization)
         path = kustomization.get("spec", "path")
         folder = normalise(path if isinstance(path, str) else None)
         if not kind:
-            return Resolved(folder, "", None)
+            return Resolved(posixpath.join(self._base, folder).rstrip("/"), "", None)
         source = find(source_kind(kind), namespace, name)
         if kind == "ExternalArtifact":
             return self._generated(namespace, name, folder, find, generators)
         if self.is_this(kind, namespace, name, find):
-            return Resolved(folder, "", source)
+            return Resolved(posixpath.join(self._base, folder).rstrip("/"), "", source)
         where = _address_of(source) if source is not None else "not declared in this repository"
         return Resolved(None, f"{kind} {namespace}/{name} is another source ({where})", source)
 
     def is_this(self, kind: str, namespace: str, name: str, find: Find) -> bool:
-        """Whether a source is this repository: the sync's own source, one with its address and revision, or one with this checkout's remote."""
+        """Whether a source is this repository: the sync's own source, or one with its address, or with this checkout's remote, and the same revision."""
         if (kind, namespace, name) == self._sync:
             return True
         source = find(source_kind(kind), namespace, name)
         if source is None:
             # Bootstrap makes the sync's source by hand in many repositories; nothing else can be known of it.
             return self._sync is None and name in {"flux-system", "flux", "cluster"}
-        if _address_of(source) in self._remotes:
-            return True
-        if self._sync is None:
-            return name == "flux-system"
-        known = find(source_kind(self._sync[0]), self._sync[1], self._sync[2])
-        return known is not None and _address_of(known) == _address_of(source) and known.get("spec", "ref") == source.get("spec", "ref")
+        known = find(source_kind(self._sync.kind), self._sync.namespace, self._sync.name) if self._sync is not None else None
+        if known is not None:
+            return _address_of(known) == _address_of(source) and known.get("spec", "ref") == source.get("spec", "ref")
+        if _address_of(source) in self._checkout.remotes:
+            return self._is_this_branch(source)
+        return self._sync is None and name == "flux-system"
+
+    def _is_this_branch(self, source: Object) -> bool:
+        """Whether a source of this repository's address follows the branch that is checked out, or the default one (a change is on its way there)."""
+        reference = source.get("spec", "ref", default={})
+        if not isinstance(reference, dict) or any(reference.get(key) for key in ("tag", "semver", "name", "commit", "digest")):
+            return source.kind != "GitRepository"
+        branch = reference.get("branch")
+        return not branch or branch in self._checkout.branches
 
     def _generated(self, namespace: str, name: str, folder: str, find: Find, generators: Callable[[], tuple[Object, ...]]) -> Resolved:
         """An ExternalArtifact made by an ArtifactGenerator: undo its copy operations."""
@@ -104,27 +106,19 @@ class Sources:
             if not re.search(r"\*\*?$", origin[2]):
                 goal = posixpath.join(goal, posixpath.basename(start)) if target[1].endswith("/") else goal
             if folder == goal or folder.startswith(goal + "/") or not goal:
-                return Resolved(posixpath.join(start, folder[len(goal) :].lstrip("/")).rstrip("/"), "", generator)
+                return Resolved(posixpath.join(self._base, start, folder[len(goal) :].lstrip("/")).rstrip("/"), "", generator)
         return Resolved(None, f"no copy operation of {generator.kind} {generator.namespace}/{generator.name} leads to {folder or 'its root'}", generator)
 
 
-def _reference(kustomization: Object) -> tuple[str, str, str]:
+def reference_of(kustomization: Object) -> Reference:
+    """The source a Kustomization names; empty where it names none."""
     reference = kustomization.get("spec", "sourceRef", default={})
     if not isinstance(reference, dict) or not reference.get("kind"):
-        return ("", "", "")
-    return (str(reference["kind"]), str(reference.get("namespace") or kustomization.namespace), str(reference.get("name") or ""))
+        return Reference()
+    return Reference(str(reference["kind"]), str(reference.get("namespace") or kustomization.namespace), str(reference.get("name") or ""))
 
 
 def _address_of(source: Object) -> str:
     if source.kind == "Bucket":
         return f"{source.get('spec', 'endpoint')}/{source.get('spec', 'bucketName')}"
     return address(str(source.get("spec", "url", default="")))
-
-
-def address(url: str) -> str:
-    """A Git or OCI address without what varies between spellings of the same one: scheme, user, ``.git``, the scp form."""
-    plain = re.sub(r"^[a-z+]+://", "", url.strip().lower())
-    plain = plain.rpartition("@")[2] if "@" in plain.partition("/")[0] else plain
-    if ":" in plain.partition("/")[0] and not re.match(r"^[^/:]+:\d+(/|$)", plain):
-        plain = plain.replace(":", "/", 1)
-    return plain.removesuffix("/").removesuffix(".git")

@@ -6,7 +6,6 @@ import importlib
 import pkgutil
 from functools import cache
 from typing import TYPE_CHECKING
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -156,7 +156,9 @@ class Kustomizer:
             document = kustomization_document(self._repository, path)
             if document is not None:
                 contents[path] = _written(_without_remotes(document.body))
-        contents[generated.path] = _written(_without_remotes(generated.body) if reach.remote else generated.body)
+        body = _without_remotes(generated.body) if reach.remote else generated.body
+        # Flux leaves objects in the order they are read; kubectl sorts them by kind unless told otherwise.
+        contents[generated.path] = _written({"sortOptions": {"order": "fifo"}, **body})
         return contents
 
     def _kept(self, key: str, directory: str, contents: Mapping[str, bytes]) -> _Output:

@@ -56,9 +56,50 @@ def compose(text: str) -> Node | None:
     composer = Composer(text)
     try:
         node: Node | None = composer.get_single_node()
+    except yaml.composer.ComposerError as error:
+        if "duplicate anchor" not in str(error):
+            raise
+        # YAML allows an anchor to be used again for another node, and the Go tools follow; libyaml's composer does not.
+        return _compose_events(text)
     finally:
         composer.dispose()
     return node
+
+
+def _compose_events(text: str) -> Node | None:
+    """The same graph from the event stream, with the latest anchor of a name in force."""
+    composer = Composer(text)
+    anchors: dict[str, Node] = {}
+    root: list[Node] = []
+    open_nodes: list[tuple[list[Node], Node]] = []
+    try:
+        while composer.check_event():
+            event: Any = composer.get_event()
+            items = open_nodes[-1][0] if open_nodes else root
+            if isinstance(event, yaml.AliasEvent):
+                if event.anchor not in anchors:
+                    raise yaml.composer.ComposerError(None, None, "found undefined alias", event.start_mark)
+                items.append(anchors[event.anchor])
+            elif isinstance(event, yaml.ScalarEvent):
+                tag = event.tag or composer.resolve(ScalarNode, event.value, event.implicit)
+                items.append(ScalarNode(tag, event.value, event.start_mark, event.end_mark))
+                _anchor(anchors, event.anchor, items[-1])
+            elif isinstance(event, yaml.SequenceStartEvent | yaml.MappingStartEvent):
+                kind = SequenceNode if isinstance(event, yaml.SequenceStartEvent) else MappingNode
+                items.append(kind(event.tag or composer.resolve(kind, None, event.implicit), [], event.start_mark, event.end_mark))
+                _anchor(anchors, event.anchor, items[-1])
+                open_nodes.append(([], items[-1]))
+            elif isinstance(event, yaml.SequenceEndEvent | yaml.MappingEndEvent):
+                inner, node = open_nodes.pop()
+                node.value = inner if isinstance(node, SequenceNode) else list(zip(inner[::2], inner[1::2], strict=True))
+    finally:
+        composer.dispose()
+    return root[0] if root else None
+
+
+def _anchor(anchors: dict[str, Node], name: str | None, node: Node) -> None:
+    if name is not None:
+        anchors[name] = node
 
 
 class Fault(NamedTuple):

@@ -129,6 +129,14 @@ def test_spec_fields_do_what_the_controller_does(tmp_path: Path) -> None:
     assert all((each.body["metadata"]["labels"], each.body["metadata"]["annotations"]) == ({"team": "a"}, {"note": "b"}) for each in built.objects)
 
 
+def test_objects_come_in_the_order_of_the_controller(tmp_path: Path) -> None:
+    namespace = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: n\n"
+    files = {"app/a.yaml": DEPLOYMENT, "app/b.yaml": config("z"), "app/c.yaml": config("c"), "app/d.yaml": namespace}
+    assert names(build(tmp_path, files)) == ["Deployment//web", "ConfigMap//z", "ConfigMap//c", "Namespace//n"]
+    legacy = {**files, "app/kustomization.yaml": "resources: [b.yaml, c.yaml, d.yaml]\nsortOptions: {order: legacy}\n"}
+    assert names(build(tmp_path, legacy)) == ["Namespace//n", "ConfigMap//c", "ConfigMap//z"]
+
+
 def test_no_annotation_is_left_behind(tmp_path: Path) -> None:
     built = build(tmp_path, {"app/kustomization.yaml": "resources: [a.yaml]\nnamePrefix: x-\n", "app/a.yaml": config("a")})
     assert built.objects[0].body == {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x-a"}}

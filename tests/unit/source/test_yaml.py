@@ -139,6 +139,12 @@ def test_alias_bomb_is_refused_before_it_is_built() -> None:
     assert [(code, line) for code, line, _ in found] == [("yaml-alias-bomb", 1)]
 
 
+def test_an_anchor_may_be_used_again() -> None:
+    text = "a: &x {k: 1}\nb: *x\nc: &x [2, 'y']\nd: *x\ne: !!str 3\n"
+    assert parse(text, "f").documents[0].body == {"a": {"k": 1}, "b": {"k": 1}, "c": [2, "y"], "d": [2, "y"], "e": "3"}
+    assert problems("a: &x 1\nb: &x 2\nc: *z\n") == [("yaml-syntax", 3, "found undefined alias")]
+
+
 def test_anchors_and_merge_keys_are_resolved() -> None:
     text = "base: &b {x: 1, w: 2}\nother: &o {w: 9, z: 3}\nuse: {<<: [*b, *o], x: 0}\nsame: *b\n"
     assert parse(text, "f").documents[0].body["use"] == {"x": 0, "w": 2, "z": 3}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
@@ -211,17 +211,18 @@ def source_exists(subject: Object, world: World) -> Iterator[Violation]:
 
 
 #: What composing the values of a release can find (:mod:`harness.flux.values`).
-_VALUES_CODES: Final = ("values-key-missing", "values-reference", "values-source-missing", "values-unreadable")
+_VALUES_CODES: Final = ("values-key-missing", "values-reference", "values-unreadable")
+_VALUES_MISSING: Final = "values-source-missing"
 
 
 @HLM.rule(
     "HLM203",
-    title="every valuesFrom names something that exists and has the key",
+    title="every valuesFrom has the key it asks for, with values in it",
     why=(
-        "a missing ConfigMap or Secret fails the release unless optional is set, and a missing key fails it always; without the key the release never installs "
+        "a missing key fails the release always, optional or not, and so does text that is no mapping: the release never installs "
         f"({_RELEASE_DOCS}, Values references)"
     ),
-    fix="add the object or the key, correct the name, or set optional: true where the object may be missing",
+    fix="add the key, or correct valuesKey and what stands under it",
     scope=Objects(RELEASES),
     claims=_VALUES_CODES,
 )
@@ -230,21 +231,41 @@ def values_from(release: Object, world: World) -> Iterator[Violation]:
     if known:
         yield from known
         return
+    for index, kind, name, reference in _values_references(release):
+        key = text(reference.get("valuesKey")) or "values.yaml"
+        made = makers(world).of(kind, release.namespace, name)
+        if made and not any(item.keys is None or key in item.keys for item in made):
+            found = f"{kind} {release.namespace}/{name} has no key {key}"
+            yield violation(release, "spec", "valuesFrom", index, found=found, expect=f"one of {', '.join(_keys(made)) or 'its keys'}")
+
+
+@HLM.rule(
+    "HLM205",
+    title="what a valuesFrom names exists or is made by something in Git",
+    why=f"a missing ConfigMap or Secret fails the release unless optional is set, on every new cluster ({_RELEASE_DOCS}, Values references)",
+    fix="add the object (or the SealedSecret, VaultStaticSecret ... that makes it), correct the name, or set optional: true where it may be missing",
+    scope=Objects(RELEASES, where=lambda item: bool(item.get("spec", "valuesFrom"))),
+    severity=Severity.WARNING,
+    claims=(_VALUES_MISSING,),
+)
+def values_source(release: Object, world: World) -> Iterator[Violation]:
+    known = claimed(release, world, "an object the cluster has, or optional: true", _VALUES_MISSING)
+    if known:
+        yield from known
+        return
+    for index, kind, name, reference in _values_references(release):
+        if reference.get("optional") is not True and not makers(world).of(kind, release.namespace, name) and not may_be_elsewhere(world, release.namespace):
+            found = f"{kind} {release.namespace}/{name} does not exist"
+            yield violation(release, "spec", "valuesFrom", index, "name", found=found, expect="an object the cluster has, or optional: true")
+
+
+def _values_references(release: Object) -> Iterator[tuple[int, str, str, dict[str, Any]]]:
+    """The well-formed entries of ``valuesFrom``: position, kind, name, and the entry. The schema refuses the others."""
     for index, entry in enumerate(items(release.spec.get("valuesFrom"))):
         reference = mapping(entry)
         kind, name = text(reference.get("kind")), text(reference.get("name"))
-        key = text(reference.get("valuesKey")) or "values.yaml"
-        at = ("spec", "valuesFrom", index)
-        if kind not in {"ConfigMap", "Secret"} or not name:
-            continue  # refused by the schema
-        made = makers(world).of(kind, release.namespace, name)
-        if not made:
-            if reference.get("optional") is not True and not may_be_elsewhere(world, release.namespace):
-                yield violation(
-                    release, *at, "name", found=f"{kind} {release.namespace}/{name} does not exist", expect="an object the cluster has, or optional: true"
-                )
-        elif not any(item.keys is None or key in item.keys for item in made):
-            yield violation(release, *at, found=f"{kind} {release.namespace}/{name} has no key {key}", expect=f"one of {', '.join(_keys(made)) or 'its keys'}")
+        if kind in {"ConfigMap", "Secret"} and name:
+            yield index, kind, name, reference
 
 
 def _keys(made: Iterable[Made]) -> list[str]:

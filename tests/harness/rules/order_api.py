@@ -22,8 +22,33 @@ FLX: Final = Registry()
 
 _CRD: Final = "CustomResourceDefinition.apiextensions.k8s.io"
 _GIVEN: Final = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
-#: Groups under k8s.io whose kinds come from CRDs, unlike everything else that ends so.
-_ADD_ONS: Final = frozenset({"gateway.networking.k8s.io", "policy.networking.k8s.io", "snapshot.storage.k8s.io", "groupsnapshot.storage.k8s.io"})
+#: The API server's own groups that end in k8s.io; every other one belongs to an add-on with CRDs.
+_OWN_GROUPS: Final = frozenset(
+    f"{name}.k8s.io"
+    for name in (
+        "admissionregistration",
+        "apiextensions",
+        "apiregistration",
+        "auditregistration",
+        "authentication",
+        "authorization",
+        "certificates",
+        "coordination",
+        "discovery",
+        "events",
+        "flowcontrol.apiserver",
+        "internal.apiserver",
+        "metrics",
+        "networking",
+        "node",
+        "rbac.authorization",
+        "resource",
+        "scheduling",
+        "settings",
+        "storage",
+        "storagemigration",
+    )
+)
 
 _crds: Final[WeakKeyDictionary[World, dict[GroupKind, list[Object]]]] = WeakKeyDictionary()
 
@@ -44,9 +69,8 @@ def applied(item: Object) -> bool:
 
 
 def has_definition(item: Object) -> bool:
-    """An object of a group that a CRD defines, going by the group's name: those of Kubernetes itself have no dot or end in k8s.io."""
-    group = item.id.group
-    return "." in group and (not group.endswith(".k8s.io") or group in _ADD_ONS)
+    """An object of a group that a CRD defines: one with a dot that is not the API server's own."""
+    return "." in item.id.group and item.id.group not in _OWN_GROUPS
 
 
 def is_custom(item: Object) -> bool:

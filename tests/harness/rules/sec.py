@@ -22,7 +22,7 @@ SEC: Final = Registry()
 
 _ENFORCE: Final = "pod-security.kubernetes.io/enforce"
 _LEVELS: Final = frozenset({"privileged", "baseline", "restricted"})
-_REFERENCE: Final = re.compile(r"\$\{[A-Za-z_]\w*\}|(?:op|ref\+\w+)://\S+|\{\{\s*op://[^{}]+\}\}|<path:[^<>]+>")
+_REFERENCE: Final = re.compile(r"\$\{[A-Za-z_]\w*\}|(?:op|ref\+\w+)://[^\n]+|\{\{\s*op://[^{}]+\}\}|<path:[^<>]+>")
 _TENANT: Final = "toolkit.fluxcd.io/tenant"
 _PRUNE: Final = "kustomize.toolkit.fluxcd.io/prune"
 #: Namespaces the API server makes: their labels are the cluster administrator's, but nothing prunes them.

@@ -40,11 +40,13 @@ _KIND: Final = re.compile(r"expected kind (?:!= )?'Component' for path '(?P<path
 _CYCLE: Final = re.compile(r"cycle detected: (?P<text>.*)")
 _PREFIXES: Final = re.compile(
     r"^(?:accumulating (?:resources|components)|accumulat(?:ion|ing) err='.*?'|accumulateDirectory|recursed (?:accumulation|merging) [^:]*"
-    r"|merging resources from '[^']*'|error|couldn't make target for path '[^']*'): *"
+    r"|merging resources from '[^']*'|error|couldn't make target for path '[^']*'|map\[string\]interface \{\}\(nil\)): *"
 )
 #: kustomize tries every resource as a file and then as a directory; the second error says nothing when the first has a cause.
 _RETRY: Final = re.compile(r"'?: must build at directory: .*")
-_LOGGED: Final = re.compile(r'^[EF]\d{4} \S+ +\d+ \S+\] "command failed" err="(?P<text>.*)"$')
+#: Errors of several lines are written as a log entry: escaped, or between angle brackets.
+_LOGGED: Final = re.compile(r'^[EF]\d{4} \S+ +\d+ \S+\] "command failed" err=(?:"(?P<escaped>.*)"|<(?P<plain>.*)>)$')
+_OPERATION: Final = re.compile(r"operation does not apply: .*?is missing (?:path|key): \"?(?P<path>/[^\s\":]*)")
 _MARKERS: Final = (
     *("may not add resource with", "MalformedYAMLError", "missing metadata.name", "missing kind", "missing Resource metadata", "no matches for"),
     *("unknown field", "kustomization.yaml is empty"),
@@ -60,8 +62,8 @@ def clean(stderr: str, root: str) -> tuple[str, tuple[str, ...]]:
     error = " ".join(line for line in lines if not line.startswith(("#", "Warning:")))
     logged = _LOGGED.search(error)
     if logged is not None:
-        # Errors of several lines are written as a log entry, escaped.
-        error = logged["text"].replace("\\n", " ").replace('\\"', '"')
+        escaped = logged["escaped"]
+        error = logged["plain"].strip() if escaped is None else escaped.replace("\\n", " ").replace('\\"', '"')
     return error.removeprefix("error: "), warnings
 
 
@@ -87,9 +89,7 @@ def cause(error: str) -> str:
 class Explanation:
     """Puts errors of one build on lines."""
 
-    def __init__(
-        self, repository: Repository, directory: str, body: Mapping[str, Any], locate: Locator, files: Iterable[str], entries: list[Entry]
-    ) -> None:
+    def __init__(self, repository: Repository, directory: str, body: Mapping[str, Any], locate: Locator, files: Iterable[str], entries: list[Entry]) -> None:
         """``body`` and ``locate``: the kustomization that was built, and its lines; ``files``: what it reaches; ``entries``: its objects, in order."""
         self._repository = repository
         self._directory = directory
@@ -143,7 +143,7 @@ class Explanation:
             found = self._field(unknown["field"])
             if found is not None:
                 return found
-        found = self._reference(text) or self._patch(text)
+        found = self._reference(text) or self._patch(text) or self._operation(text)
         if found is not None:
             return found
         for path in (match["path"] for match in reversed(list(_UNDER.finditer(error)))):
@@ -192,6 +192,18 @@ class Explanation:
                         return locate((name, index))
         return None
 
+    def _operation(self, text: str) -> Location | None:
+        """The first JSON patch with an operation on the path that kustomize prints."""
+        match = _OPERATION.search(text)
+        if match is None:
+            return None
+        for directory, body, locate in self._kustomizations:
+            for name in ("patches", "patchesJson6902"):
+                for index, item in enumerate(body.get(name) or ()):
+                    if _mentions(self._repository, directory, item, match["path"], "op"):
+                        return locate((name, index))
+        return None
+
     def _quoted(self, error: str) -> Location | None:
         for text in reversed(re.findall(r"'([^'\s]+)'", error)):
             path = self._file(text)
@@ -212,14 +224,14 @@ def _find(body: Any, name: str, at: tuple[str | int, ...]) -> tuple[str | int, .
     return next((found for key, value in entries if (found := _find(value, name, (*at, key))) is not None), None)
 
 
-def _mentions(repository: Repository, directory: str, item: Any, name: str, kind: str) -> bool:
+def _mentions(repository: Repository, directory: str, item: Any, *words: str) -> bool:
     text = item if isinstance(item, str) else str(item.get("patch") or "") if isinstance(item, dict) else ""
     reference = item.get("path") if isinstance(item, dict) else item if "\n" not in text else None
     if isinstance(reference, str) and reference:
         target = join(directory, reference)
         if target is not None and repository.is_file(target):
             text = repository.text(target)
-    return name in text and kind in text
+    return all(word in text for word in words)
 
 
 def deprecations(repository: Repository, files: Iterable[str], top: str, body: Mapping[str, Any], locate: Locator) -> list[Problem]:
@@ -235,4 +247,3 @@ def deprecations(repository: Repository, files: Iterable[str], top: str, body: M
                 at = document.locate((old,)) if document is not None else locate((old,))
                 found.append(Problem("kustomize-deprecated", "", at, f"{old} is deprecated in kustomize: use {new}"))
     return found
-

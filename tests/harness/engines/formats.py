@@ -14,7 +14,7 @@ import re
 from datetime import date
 from typing import TYPE_CHECKING
 
-from harness.engines.cel import network
+from harness.engines import network
 
 if TYPE_CHECKING:
     from collections.abc import Callable

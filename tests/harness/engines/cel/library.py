@@ -18,8 +18,7 @@ from typing import Any
 
 from cel_expr_python import cel
 
-from harness.engines import formats, names, quantity
-from harness.engines.cel import network
+from harness.engines import formats, names, network, quantity
 from harness.engines.cel.pattern import compile_re2
 from harness.engines.cel.semver import Semver, normalise
 

@@ -188,9 +188,7 @@ def _locate(item: Trouble, release: Object, values: Values, ref: ChartRef) -> Lo
     return ref.location if item.base == "chart" else release.locate(*item.pointer)
 
 
-def _object(
-    item: Rendering, rendered: Rendered, provenance: Provenance, chain: tuple[Link, ...], cluster: str, *, elided: bool, hook: bool
-) -> Object:
+def _object(item: Rendering, rendered: Rendered, provenance: Provenance, chain: tuple[Link, ...], cluster: str, *, elided: bool, hook: bool) -> Object:
     release = rendered.release
     body = dict(_labelled(item, rendered, hook=hook))
     patched = _common_metadata(release, item)

@@ -110,7 +110,7 @@ def _templates(item: Object) -> Iterator[_Template]:
 def _combined(item: Object, view: View, gaps: list[NotEvaluated]) -> list[dict[str, Any]]:
     """The input sets: those of the ResourceSet, then those of its providers by name; concatenated or permuted."""
     inline = item.get("spec", "inputs")
-    exported: list[tuple[str, list[dict[str, Any]]]] = [(item.name, [_provided(each, item) for each in inline or [] if isinstance(each, dict)])]
+    exported: list[tuple[str, list[dict[str, Any]]]] = [(item.name, [_provided(each, item) for each in _mappings(inline)])]
     for provider in sorted(_providers(item, view, gaps), key=lambda each: (each.namespace, each.name)):
         if provider.get("spec", "type") == "Static":
             defaults = provider.get("spec", "defaultValues")
@@ -125,6 +125,10 @@ def _combined(item: Object, view: View, gaps: list[NotEvaluated]) -> list[dict[s
     if strategy != "Permute":
         return [each for _, inputs in exported for each in inputs]
     return _permuted(exported, keep_empty=item.get("spec", "inputStrategy", "includeEmptyProviders") is True)
+
+
+def _mappings(value: Any) -> list[dict[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def _permuted(exported: Sequence[tuple[str, list[dict[str, Any]]]], *, keep_empty: bool) -> list[dict[str, Any]]:
@@ -158,10 +162,7 @@ def _provided(inputs: Mapping[str, Any], provider: Object) -> dict[str, Any]:
 
 def _providers(item: Object, view: View, gaps: list[NotEvaluated]) -> list[Object]:
     found: dict[tuple[str, str], Object] = {}
-    references = item.get("spec", "inputsFrom")
-    for reference in references if isinstance(references, list) else []:
-        if not isinstance(reference, dict):
-            continue
+    for reference in _mappings(item.get("spec", "inputsFrom")):
         if reference.get("name"):
             provider = view.find(PROVIDER, item.namespace, str(reference["name"]))
             if provider is None:
@@ -178,10 +179,11 @@ def _providers(item: Object, view: View, gaps: list[NotEvaluated]) -> list[Objec
 def _selects(selector: Any, labels: Mapping[str, str]) -> bool:
     """A Kubernetes label selector."""
     selector = selector if isinstance(selector, dict) else {}
-    if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
+    wanted = selector.get("matchLabels")
+    if any(labels.get(key) != value for key, value in (wanted if isinstance(wanted, dict) else {}).items()):
         return False
-    for expression in selector.get("matchExpressions") or []:
-        key, values = expression.get("key"), expression.get("values") or []
+    for expression in _mappings(selector.get("matchExpressions")):
+        key, values = str(expression.get("key")), expression.get("values") or []
         match expression.get("operator"):
             case "In":
                 holds = labels.get(key) in values

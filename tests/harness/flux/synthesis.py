@@ -67,8 +67,3 @@ def merge_by(base: Any, patch: Any, key: str = "") -> Any:
             known[item[by]] = merge_by(known.get(item[by]), item)
         return list(known.values())
     return patch
-
-
-def without_empty(value: Any) -> Any:
-    """A body without fields that are None or empty mappings in a place where Kubernetes would leave them out."""
-    return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value

@@ -39,7 +39,9 @@ def test_none_keeps_nothing() -> None:
     assert cache.prune() == 0
 
 
-@pytest.mark.parametrize("damage", [b"", b"plimsoll1 4 00000000\nabcd", b"no header", b"plimsoll1 9 ed82cd11\nabcd"], ids=["empty", "checksum", "header", "length"])
+@pytest.mark.parametrize(
+    "damage", [b"", b"plimsoll1 4 00000000\nabcd", b"no header", b"plimsoll1 9 ed82cd11\nabcd"], ids=["empty", "checksum", "header", "length"]
+)
 def test_damaged_entries_are_removed(tmp_path: Path, damage: bytes) -> None:
     cache = Cache(tmp_path)
     cache.put("render", KEY, b"abcd")

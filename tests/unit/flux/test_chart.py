@@ -194,5 +194,3 @@ def test_unknown_values(values: dict[str, Any], unknown: list[tuple[str, ...]]) 
     content = child("x", values_yaml=VALUES, templates__a_yaml=TEMPLATE) | {"values.schema.json": b'{"properties": {"bySchema": {}}}'}
     content |= {f"charts/sub/{path}": data for path, data in child("sub", values_yaml="size: 1\n", templates__a_yaml="{{ .Values.size }}").items()}
     assert unknown_values(chart_of(content), values, content) == unknown
-
-

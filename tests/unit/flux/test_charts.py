@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -74,7 +73,12 @@ def resolved(spec: str) -> ChartRef | Problem:
     [
         ("chart: {spec: {chart: web, version: 1.2.3, sourceRef: {kind: HelmRepository, name: http}}}", "web", "1.2.3", "https://charts.example.com"),
         ("chart: {spec: {chart: web, sourceRef: {kind: HelmRepository, name: http}}}", "web", "*", "https://charts.example.com"),
-        ("chart: {spec: {chart: team/web, version: 1.x, sourceRef: {kind: HelmRepository, name: registry}}}", "web", "1.x", "oci://registry.example.com/charts/team/web"),
+        (
+            "chart: {spec: {chart: team/web, version: 1.x, sourceRef: {kind: HelmRepository, name: registry}}}",
+            "web",
+            "1.x",
+            "oci://registry.example.com/charts/team/web",
+        ),
         ("chart: {spec: {chart: ./charts/web, sourceRef: {kind: GitRepository, name: there}}}", "web", "3.2.1", "https://git.example.com/there"),
         ("chartRef: {kind: HelmChart, name: ready}", "web", "2.x", "https://charts.example.com"),
         ("chartRef: {kind: OCIRepository, name: pinned}", "web", "", "oci://registry.example.com/charts/web"),
@@ -90,7 +94,10 @@ def test_references(spec: str, name: str, version: str, url: str) -> None:
 
 
 def test_a_chart_of_this_repository() -> None:
-    ref = resolved("chart:\n  spec:\n    chart: ./charts/web/\n    sourceRef: {kind: GitRepository, name: here, namespace: flux-system}\n    valuesFiles: [a.yaml, charts/web/b.yaml]")
+    ref = resolved(
+        "chart:\n  spec:\n    chart: ./charts/web/\n    valuesFiles: [a.yaml, charts/web/b.yaml]\n"
+        "    sourceRef: {kind: GitRepository, name: here, namespace: flux-system}"
+    )
     assert isinstance(ref, ChartRef)
     assert (ref.name, ref.path, ref.values_files) == ("web", "charts/web", ("a.yaml", "charts/web/b.yaml"))
 
@@ -105,10 +112,26 @@ def test_the_location_is_the_line_that_chooses_the_version() -> None:
 @pytest.mark.parametrize(
     ("spec", "code", "message"),
     [
-        ("chartRef: {kind: OCIRepository, name: none}", "chart-source-missing", "spec.chartRef names OCIRepository apps/none, which is nowhere in this cluster"),
-        ("chart: {spec: {chart: web, sourceRef: {kind: HelmRepository, name: none}}}", "chart-source-missing", "the chart's source HelmRepository apps/none is nowhere in this cluster"),
-        ("chart: {spec: {chart: web, sourceRef: {kind: Nonsense, name: x}}}", "chart-reference", "the chart's reference names no chart or no kind of source that Flux knows"),
-        ("chart: {spec: {sourceRef: {kind: HelmRepository, name: http}}}", "chart-reference", "the chart's reference names no chart or no kind of source that Flux knows"),
+        (
+            "chartRef: {kind: OCIRepository, name: none}",
+            "chart-source-missing",
+            "spec.chartRef names OCIRepository apps/none, which is nowhere in this cluster",
+        ),
+        (
+            "chart: {spec: {chart: web, sourceRef: {kind: HelmRepository, name: none}}}",
+            "chart-source-missing",
+            "the chart's source HelmRepository apps/none is nowhere in this cluster",
+        ),
+        (
+            "chart: {spec: {chart: web, sourceRef: {kind: Nonsense, name: x}}}",
+            "chart-reference",
+            "the chart's reference names no chart or no kind of source that Flux knows",
+        ),
+        (
+            "chart: {spec: {sourceRef: {kind: HelmRepository, name: http}}}",
+            "chart-reference",
+            "the chart's reference names no chart or no kind of source that Flux knows",
+        ),
         ("interval: 1h", "chart-reference", "it has neither spec.chart nor spec.chartRef"),
     ],
 )
@@ -155,7 +178,8 @@ def test_a_missing_chart_says_how_to_have_it(tmp_path: Path) -> None:
     charts = Charts(tmp_path / "nowhere", Cache(None), TOOLS)
     assert fetched(charts, ref()) == "chart-missing: chart web 1.0.0 is not at hand: put web-1.0.0.tgz into the chart folder, or lock it where it can be pulled"
     assert fetched(charts, ref(version="")) == (
-        "chart-missing: chart web is pinned by digest only, so its version is not known: put web-VERSION.tgz into the chart folder, or lock it where it can be pulled"
+        "chart-missing: chart web is pinned by digest only, so its version is not known: "
+        "put web-VERSION.tgz into the chart folder, or lock it where it can be pulled"
     )
 
 
@@ -211,7 +235,13 @@ def tree(root: Path, **files: str) -> Repository:
     return Repository(root)
 
 
-WEB = "name: web\nversion: 0.1.0\ndependencies:\n- {name: common, version: 1.x, repository: 'https://charts.example.com'}\n- {name: own, version: 1.x, repository: 'file://../own'}\n"
+WEB = """\
+name: web
+version: 0.1.0
+dependencies:
+- {name: common, version: 1.x, repository: "https://charts.example.com"}
+- {name: own, version: 1.x, repository: "file://../own"}
+"""
 
 
 def test_a_local_chart_gets_its_dependencies(tmp_path: Path) -> None:
@@ -220,7 +250,8 @@ def test_a_local_chart_gets_its_dependencies(tmp_path: Path) -> None:
     mirror.mkdir()
     charts = Charts(mirror, Cache(None), TOOLS, repository=repository)
     assert fetched(charts, ref(path="charts/web")) == (
-        "chart-missing: chart web 1.0.0 depends on another one: chart common 1.x is not at hand: put common-1.x.tgz into the chart folder, or lock it where it can be pulled"
+        "chart-missing: chart web 1.0.0 depends on another one: chart common 1.x is not at hand: "
+        "put common-1.x.tgz into the chart folder, or lock it where it can be pulled"
     )
     chart(mirror, "common", "1.4.0")
     found = Charts(mirror, Cache(None), TOOLS, repository=repository).fetch(ref(path="charts/web"))
@@ -239,13 +270,19 @@ def test_names_of_dependencies_do_not_lead_out_of_the_chart(tmp_path: Path) -> N
     repository = tree(tmp_path / "repo", charts__web__Chart_yaml=text, charts__own__Chart_yaml="name: own\nversion: 1.0.0\n")
     found = Charts(None, Cache(None), TOOLS, repository=repository).fetch(ref(path="charts/web"))
     assert isinstance(found, Package)
-    before = set(os.listdir(found.path.parent))
+    before = sorted(found.path.parent.iterdir())
     assert [path.name for path in found.path.rglob("*") if path.is_file()] == ["Chart.yaml"]
-    assert set(os.listdir(found.path.parent)) == before
+    assert sorted(found.path.parent.iterdir()) == before
 
 
 def test_values_files_take_the_place_of_the_defaults(tmp_path: Path) -> None:
-    repository = tree(tmp_path, charts__web__Chart_yaml="name: web\nversion: 0.1.0\n", charts__web__values_yaml="a: 1\nb: 1\n", one_yaml="c: {d: 1, e: 1}\n", two_yaml="c: {e: 2}\n")
+    repository = tree(
+        tmp_path,
+        charts__web__Chart_yaml="name: web\nversion: 0.1.0\n",
+        charts__web__values_yaml="a: 1\nb: 1\n",
+        one_yaml="c: {d: 1, e: 1}\n",
+        two_yaml="c: {e: 2}\n",
+    )
     charts = Charts(None, Cache(None), TOOLS, repository=repository)
     found = charts.fetch(ref(path="charts/web", values_files=("one.yaml", "two.yaml")))
     assert isinstance(found, Package)
@@ -257,7 +294,7 @@ def test_values_files_take_the_place_of_the_defaults(tmp_path: Path) -> None:
 
 
 def test_values_files_of_a_package_are_inside_it(tmp_path: Path) -> None:
-    chart(tmp_path, "web", values_yaml="a: 1", **{"prod_yaml": "a: 2"})
+    chart(tmp_path, "web", values_yaml="a: 1", prod_yaml="a: 2")
     found = Charts(tmp_path, Cache(None), TOOLS).fetch(ref(values_files=("values.yaml", "prod.yaml")))
     assert isinstance(found, Package)
     assert found.chart.values == {"a": 2}
@@ -282,7 +319,10 @@ def test_merging_replaces_what_is_no_mapping() -> None:
     assert merge({"a": {"b": 1, "c": [1, 2]}, "d": {"x": 1}}, {"a": {"c": [3]}, "d": None}) == {"a": {"b": 1, "c": [3]}, "d": None}
 
 
-@pytest.mark.parametrize(("tag", "version", "differs"), [("1.0.0", "1.0.0", False), ("v1.0.0", "1.0.0", False), ("1.0.0", "1.0.1", True), ("main", "1.0.0", False), ("1.x", "1.0.1", False)])
+@pytest.mark.parametrize(
+    ("tag", "version", "differs"),
+    [("1.0.0", "1.0.0", False), ("v1.0.0", "1.0.0", False), ("1.0.0", "1.0.1", True), ("main", "1.0.0", False), ("1.x", "1.0.1", False)],
+)
 def test_tags_must_be_the_charts_version(tag: str, version: str, differs: bool) -> None:
     view = Cluster(release(version=f'"{tag}"'))
     found = resolve(view.release, view)

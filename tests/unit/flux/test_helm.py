@@ -75,7 +75,9 @@ def test_names(spec: str, name: str, namespace: str) -> None:
 
 
 def test_namespaces_are_those_the_chart_writes(tmp_path: Path) -> None:
-    template = "kind: ConfigMap\napiVersion: v1\nmetadata: {name: a, namespace: {{ .Release.Namespace }}}\n---\nkind: ConfigMap\napiVersion: v1\nmetadata: {name: b}\n"
+    template = (
+        "kind: ConfigMap\napiVersion: v1\nmetadata: {name: a, namespace: {{ .Release.Namespace }}}\n---\nkind: ConfigMap\napiVersion: v1\nmetadata: {name: b}\n"
+    )
     result = rendered(tmp_path, release(spec="targetNamespace: other"), templates__a_yaml=template)
     assert [str(item.id) for item in result.objects] == ["c/ConfigMap/other/a", "c/ConfigMap/b"]
     assert result.namespace == "other"
@@ -105,7 +107,11 @@ data:
 
 def test_versions_and_apis_of_the_cluster(tmp_path: Path) -> None:
     chart(tmp_path, "web", templates__a_yaml=CAPABILITIES)
-    assert rendered(tmp_path, view=ServedCluster(release(), version="1.35")).objects[0].body["data"] == {"version": "v1.35.0", "thing": "true", "other": "false"}
+    assert rendered(tmp_path, view=ServedCluster(release(), version="1.35")).objects[0].body["data"] == {
+        "version": "v1.35.0",
+        "thing": "true",
+        "other": "false",
+    }
     assert rendered(tmp_path, view=Cluster(release(), version="1.36.4")).objects[0].body["data"] == {"version": "v1.36.4", "thing": "false", "other": "false"}
 
 
@@ -132,7 +138,10 @@ def test_a_chart_for_another_kubernetes(tmp_path: Path) -> None:
 CRD = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: things.example.com}\nspec: {}\n"
 
 
-@pytest.mark.parametrize(("policy", "count"), [("", 1), ("install: {crds: Create}", 1), ("install: {crds: CreateReplace}", 1), ("install: {crds: Skip}", 0), ("upgrade: {crds: Skip}", 1)])
+@pytest.mark.parametrize(
+    ("policy", "count"),
+    [("", 1), ("install: {crds: Create}", 1), ("install: {crds: CreateReplace}", 1), ("install: {crds: Skip}", 0), ("upgrade: {crds: Skip}", 1)],
+)
 def test_the_policy_for_crds(tmp_path: Path, policy: str, count: int) -> None:
     result = rendered(tmp_path, release(spec=policy), crds__a_yaml=CRD, templates__b_yaml="")
     assert len(result.objects) == count
@@ -158,7 +167,13 @@ def test_other_things_in_the_crds_folder_are_named(tmp_path: Path) -> None:
 
 HOOKS = "".join(
     f"---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, annotations: {{helm.sh/hook: '{events}'}}}}\n"
-    for name, events in (("install", "pre-install,post-upgrade"), ("delete", "pre-delete"), ("test", "test"), ("both", "test,post-install"), ("old", "test-success"))
+    for name, events in (
+        ("install", "pre-install,post-upgrade"),
+        ("delete", "pre-delete"),
+        ("test", "test"),
+        ("both", "test,post-install"),
+        ("old", "test-success"),
+    )
 )
 
 
@@ -262,14 +277,16 @@ def test_values_that_the_schema_refuses(tmp_path: Path) -> None:
     schema = '{"type": "object", "properties": {"port": {"type": "integer"}}}'
     text = release(values="other: 1\nport: eighty")
     result = rendered(tmp_path, text, templates__a_yaml="", values__schema_json=schema, **{"values.schema.json": schema})
-    assert problems(result) == [f"""helm-schema r.yaml:{line(text, '    port: eighty')}: the chart's schema refuses port: "eighty" is not of type "integer\""""]
+    assert problems(result) == [f"""helm-schema r.yaml:{line(text, "    port: eighty")}: the chart's schema refuses port: "eighty" is not of type "integer\""""]
     assert problems(rendered(tmp_path, release(spec="install: {disableSchemaValidation: true}", values="port: eighty"))) == []
 
 
 def test_a_schema_on_the_network_is_not_fetched(tmp_path: Path) -> None:
     result = rendered(tmp_path, templates__a_yaml="", **{"values.schema.json": '{"$ref": "https://example.com/schema.json"}'})
     assert result.problems == ()
-    assert [(item.what, item.why) for item in result.not_evaluated] == [("the values schema of chart web", "its values.schema.json refers to https://example.com/schema.json")]
+    assert [(item.what, item.why) for item in result.not_evaluated] == [
+        ("the values schema of chart web", "its values.schema.json refers to https://example.com/schema.json")
+    ]
     assert result.chart is not None
     assert result.chart.schema_unread == ("web: its values.schema.json refers to https://example.com/schema.json",)
 
@@ -338,7 +355,9 @@ def test_random_values_are_the_same_every_time_and_said_to_be_unknown(tmp_path: 
 
 def test_lookups_are_said_to_be_unknown(tmp_path: Path) -> None:
     gaps = [(item.subject, item.what, item.why) for item in rendered(tmp_path, templates__b_yaml=SECRET.partition("---\n")[2]).not_evaluated]
-    assert gaps == [("c/ConfigMap/b", "fields that depend on what is in the cluster", "templates/b.yaml calls lookup, which finds nothing outside of a cluster")]
+    assert gaps == [
+        ("c/ConfigMap/b", "fields that depend on what is in the cluster", "templates/b.yaml calls lookup, which finds nothing outside of a cluster")
+    ]
 
 
 def test_a_template_that_does_not_stand_frozen_functions_is_rendered_as_it_is(tmp_path: Path) -> None:
@@ -374,7 +393,7 @@ def test_a_warm_cache_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("what", ["values", "name", "version", "chart", "strategy"])
 def test_everything_that_matters_makes_a_render_new(tmp_path: Path, what: str) -> None:
     cache = Cache(tmp_path / "cache")
-    template = SERVICE.replace("labels: {", 'labels: {version: {{ .Capabilities.KubeVersion.Minor | quote }}, ')
+    template = SERVICE.replace("labels: {", "labels: {version: {{ .Capabilities.KubeVersion.Minor | quote }}, ")
     before = rendered(tmp_path, release(values="port: 1"), cache=cache, templates__a_yaml=template)
     if what == "chart":
         chart(tmp_path, "web", templates__a_yaml=template.replace("labels:", "annotations: {x: y}, labels:"))

@@ -72,7 +72,9 @@ def test_without_charts_the_lock_gives_the_objects(setup: Setup) -> None:
     found = setup.render(charts=False)
     assert (found.source, found.problems, found.inputs) == ("lock", (), fresh.inputs)
     assert all(item.origin.elided for item in (*found.objects, *found.hooks))
-    assert [str(item.id) for item in sorted(found.objects, key=lambda item: item.id)] == [str(item.id) for item in sorted(fresh.objects, key=lambda item: item.id)]
+    assert [str(item.id) for item in sorted(found.objects, key=lambda item: item.id)] == [
+        str(item.id) for item in sorted(fresh.objects, key=lambda item: item.id)
+    ]
     assert [item.name for item in found.hooks] == ["hook"]
     objects, expected = bodies(found.objects), bodies(fresh.objects)
     assert objects["Service/web"] == expected["Service/web"]
@@ -117,8 +119,16 @@ def test_changed_values_make_the_lock_stale(setup: Setup) -> None:
 
 def test_a_changed_chart_is_a_mismatch_that_names_object_and_field(setup: Setup) -> None:
     setup.write()
-    chart(setup.folder, "web", templates__a_yaml=TEMPLATE.replace("port:", "targetPort: 1, port:") + HOOK, values_yaml="port: 80\ntext: ''\n", crds__a_yaml=json.dumps(CRD))
-    assert setup.problems() == ["lock-mismatch tests/lock/c/apps.web.json: a fresh render differs from the lock in Service/web: spec.ports[0].targetPort: run `nox -s lock`"]
+    chart(
+        setup.folder,
+        "web",
+        templates__a_yaml=TEMPLATE.replace("port:", "targetPort: 1, port:") + HOOK,
+        values_yaml="port: 80\ntext: ''\n",
+        crds__a_yaml=json.dumps(CRD),
+    )
+    assert setup.problems() == [
+        "lock-mismatch tests/lock/c/apps.web.json: a fresh render differs from the lock in Service/web: spec.ports[0].targetPort: run `nox -s lock`"
+    ]
     chart(setup.folder, "web", templates__a_yaml=SERVICE, values_yaml="port: 80\n")
     (message,) = setup.problems()
     assert message.startswith(
@@ -188,7 +198,11 @@ def test_what_a_cluster_no_longer_has_is_removed(setup: Setup) -> None:
 
 def test_clusters_share_crds_and_are_written_one_by_one(setup: Setup) -> None:
     setup.write(setup.render(locked=False, cluster="one"), setup.render(locked=False, cluster="two"))
-    assert sorted(path.relative_to(setup.folder / "tests" / "lock").parent.name for path in (setup.folder / "tests" / "lock").rglob("*.json")) == ["crds", "one", "two"]
+    assert sorted(path.relative_to(setup.folder / "tests" / "lock").parent.name for path in (setup.folder / "tests" / "lock").rglob("*.json")) == [
+        "crds",
+        "one",
+        "two",
+    ]
     written = setup.write(setup.render(locked=False, cluster="one"))
     # The CRD is still used by the other cluster.
     assert (written.removed, len(written.unchanged)) == ([], 2)

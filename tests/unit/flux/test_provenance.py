@@ -40,8 +40,16 @@ CONTAINER = ("spec", "template", "spec", "containers", 0)
     [
         (body("x-webhook"), ("spec", "replicas"), ("webhook", "replicaCount")),
         (body("x-controller"), ("spec", "replicas"), ("controller", "replicaCount")),
-        (body("x-webhook", resources={"limits": {"memory": "128Mi"}}), (*CONTAINER, "resources", "limits", "memory"), ("webhook", "resources", "limits", "memory")),
-        (body("x", resources={"requests": {"memory": "32Mi"}}), (*CONTAINER, "resources", "requests", "memory"), ("webhook", "resources", "requests", "memory")),
+        (
+            body("x-webhook", resources={"limits": {"memory": "128Mi"}}),
+            (*CONTAINER, "resources", "limits", "memory"),
+            ("webhook", "resources", "limits", "memory"),
+        ),
+        (
+            body("x", resources={"requests": {"memory": "32Mi"}}),
+            (*CONTAINER, "resources", "requests", "memory"),
+            ("webhook", "resources", "requests", "memory"),
+        ),
         (body("x", image="registry.example.com/x:1.2.3"), (*CONTAINER, "image"), ("controller", "image", "tag")),
         (body("x", image="registry.example.com/x:9"), (*CONTAINER, "image"), None),
         (body("x", securityContext={"runAsUser": 101}), (*CONTAINER, "securityContext", "runAsUser"), ("controller", "securityContext", "runAsUser")),

@@ -35,7 +35,11 @@ def test_data_of_config_maps_and_secrets_are_marks() -> None:
     "kept",
     [
         {"rules": [{"apiGroups": ["apps"], "resources": ["*"], "verbs": ["get"], "resourceNames": ["a"]}]},
-        {"spec": {"template": {"spec": {"containers": [{"name": "a", "image": "b:1", "args": ["--flag=x"], "ports": [{"containerPort": 80, "name": "http"}]}]}}}},
+        {
+            "spec": {
+                "template": {"spec": {"containers": [{"name": "a", "image": "b:1", "args": ["--flag=x"], "ports": [{"containerPort": 80, "name": "http"}]}]}}
+            }
+        },
         {"spec": {"podSelector": {"matchLabels": {"a": "b"}}, "egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}]}},
         {"webhooks": [{"name": "a.example.com", "failurePolicy": "Fail", "rules": [{"operations": ["*"]}]}]},
         {"spec": {"validations": [{"expression": LONG}], "matchConditions": [{"name": "x", "expression": "a\nb"}]}},
@@ -77,7 +81,13 @@ def test_the_status_is_dropped() -> None:
 
 
 def test_alert_rules_keep_names_and_labels() -> None:
-    rule = {"alert": "Down", "expr": "up == 0", "for": "5m", "labels": {"severity": "critical"}, "annotations": {"summary": "It is down", "runbook_url": "https://x"}}
+    rule = {
+        "alert": "Down",
+        "expr": "up == 0",
+        "for": "5m",
+        "labels": {"severity": "critical"},
+        "annotations": {"summary": "It is down", "runbook_url": "https://x"},
+    }
     spec = {"groups": [{"name": "g", "rules": [rule, {"record": "r", "expr": 1}]}]}
     (group,) = reduced("PrometheusRule", spec=spec)["spec"]["groups"]
     assert group["rules"] == [
@@ -99,7 +109,13 @@ def test_crd_schemas_lose_only_what_is_for_readers() -> None:
         },
         "x-kubernetes-validations": [{"rule": "self.x == 1", "message": "words", "messageExpression": "'w'", "fieldPath": ".x"}],
     }
-    version = {"name": "v1", "served": True, "schema": {"openAPIV3Schema": schema}, "additionalPrinterColumns": [{"description": "w"}], "subresources": {"status": {}}}
+    version = {
+        "name": "v1",
+        "served": True,
+        "schema": {"openAPIV3Schema": schema},
+        "additionalPrinterColumns": [{"description": "w"}],
+        "subresources": {"status": {}},
+    }
     body = {"kind": "CustomResourceDefinition", "metadata": {"name": "a"}, "spec": {"group": "g", "names": {"kind": "K"}, "versions": [version]}, "status": {}}
     assert reduce(body) == {
         "kind": "CustomResourceDefinition",

@@ -98,7 +98,11 @@ def test_an_inline_value_wins_over_a_path_of_one_key() -> None:
         ("{kind: ConfigMap, name: base, valuesKey: scalar}", "values-unreadable", "ConfigMap apps/base key scalar is not a mapping of values"),
         ("{kind: Pod, name: base}", "values-reference", "spec.valuesFrom[0] refers to a Pod: only ConfigMap and Secret are supported"),
         ("{kind: ConfigMap, name: base, valuesKey: port, targetPath: 'x['}", None, ""),
-        ("{kind: ConfigMap, name: base, valuesKey: port, targetPath: 'x[y]'}", "values-unreadable", "ConfigMap base cannot be set at x[y]: error parsing index: 'y'"),
+        (
+            "{kind: ConfigMap, name: base, valuesKey: port, targetPath: 'x[y]'}",
+            "values-unreadable",
+            "ConfigMap base cannot be set at x[y]: error parsing index: 'y'",
+        ),
     ],
 )
 def test_what_stops_a_release(values_from: str, code: str | None, message: str) -> None:
@@ -119,7 +123,9 @@ def test_optional_references_may_be_missing(values_from: str) -> None:
 
 
 def test_values_that_only_the_cluster_knows() -> None:
-    result = composed("{kind: Secret, name: sealed, valuesKey: token, targetPath: a.token}\n{kind: Secret, name: sealed}\n{kind: Secret, name: sops}", "a: {b: 1}")
+    result = composed(
+        "{kind: Secret, name: sealed, valuesKey: token, targetPath: a.token}\n{kind: Secret, name: sealed}\n{kind: Secret, name: sops}", "a: {b: 1}"
+    )
     assert result.values == {"a": {"b": 1, "token": UNKNOWN}}
     assert result.unknown == {UNKNOWN}
     assert [(item.what, item.why) for item in result.unresolved] == [
@@ -151,7 +157,9 @@ def test_values_of_memoised_documents_are_not_changed() -> None:
     assert composed("{kind: ConfigMap, name: base}").values["b"]["c"] == "base"
 
 
-VALUES = st.dictionaries(st.sampled_from("abc"), st.recursive(st.integers(0, 3), lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=2)), max_size=3)
+VALUES = st.dictionaries(
+    st.sampled_from("abc"), st.recursive(st.integers(0, 3), lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=2)), max_size=3
+)
 
 
 def flat(values: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:

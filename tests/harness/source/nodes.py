@@ -75,18 +75,19 @@ def _compose_events(text: str) -> Node | None:
     try:
         while composer.check_event():
             event: Any = composer.get_event()
+            start, end = event.start_mark, event.end_mark
             items = open_nodes[-1][0] if open_nodes else root
             if isinstance(event, yaml.AliasEvent):
                 if event.anchor not in anchors:
-                    raise yaml.composer.ComposerError(None, None, "found undefined alias", event.start_mark)
+                    raise yaml.composer.ComposerError(None, None, "found undefined alias", start)
                 items.append(anchors[event.anchor])
             elif isinstance(event, yaml.ScalarEvent):
                 tag = event.tag or composer.resolve(ScalarNode, event.value, event.implicit)
-                items.append(ScalarNode(tag, event.value, event.start_mark, event.end_mark))
+                items.append(ScalarNode(tag, event.value, start, end))
                 _anchor(anchors, event.anchor, items[-1])
             elif isinstance(event, yaml.SequenceStartEvent | yaml.MappingStartEvent):
                 kind = SequenceNode if isinstance(event, yaml.SequenceStartEvent) else MappingNode
-                items.append(kind(event.tag or composer.resolve(kind, None, event.implicit), [], event.start_mark, event.end_mark))
+                items.append(kind(event.tag or composer.resolve(kind, None, event.implicit), [], start, end))
                 _anchor(anchors, event.anchor, items[-1])
                 open_nodes.append(([], items[-1]))
             elif isinstance(event, yaml.SequenceEndEvent | yaml.MappingEndEvent):

@@ -83,10 +83,17 @@ def in_namespace(item: Object) -> bool:
     return applied(item) and bool(item.namespace) and item.namespace not in _GIVEN
 
 
-def _same_stage(needed: Object, item: Object) -> bool:
+def _same_stage(world: World, needed: Object, item: Object) -> bool:
     """Whether the Kustomization that applies an object also applies what would bring the thing it needs: the dry run fails before that exists."""
     applier = item.applier
-    return applier is not None and applier.kind == "Kustomization" and needed.applier != applier and applier in needed.origin.chain[:-1]
+    # A root that is no object of the cluster is applied by hand, as often as it takes.
+    return (
+        applier is not None
+        and applier.kind == "Kustomization"
+        and applier in world.order.nodes
+        and needed.applier != applier
+        and applier in needed.origin.chain[:-1]
+    )
 
 
 @FLX.rule(
@@ -103,7 +110,7 @@ def _same_stage(needed: Object, item: Object) -> bool:
 )
 def definition_first(item: Object, world: World) -> Iterator[Violation]:
     crds = definitions(world).get(item.group_kind, [])
-    if any(_same_stage(crd, item) for crd in crds):
+    if any(_same_stage(world, crd, item) for crd in crds):
         return  # FLX210
     proofs = [before(world, crd, item) for crd in crds]
     if crds and not any(proof.holds for proof in proofs):
@@ -126,7 +133,7 @@ def definition_first(item: Object, world: World) -> Iterator[Violation]:
 )
 def namespace_first(item: Object, world: World) -> Iterator[Violation]:
     namespace = world.find("Namespace", "", item.namespace)
-    if namespace is None or namespace.applier is None or _bootstrapped(world, item.namespace) or _same_stage(namespace, item):
+    if namespace is None or namespace.applier is None or _bootstrapped(world, item.namespace) or _same_stage(world, namespace, item):
         return
     proof = before(world, namespace, item)
     if not proof.holds:
@@ -160,7 +167,7 @@ def not_its_own_precondition(item: Object, world: World) -> Iterator[Violation]:
     namespace = world.find("Namespace", "", item.namespace) if in_namespace(item) and not _bootstrapped(world, item.namespace) else None
     crds = definitions(world).get(item.group_kind, []) if is_custom(item) else []
     for needed, pointer in [(namespace, ("metadata", "namespace")), *((crd, ("kind",)) for crd in crds)]:
-        if needed is not None and _same_stage(needed, item):
+        if needed is not None and _same_stage(world, needed, item):
             found = f"{item.applier} holds it together with {needed.applier}, which brings {needed.kind} {needed.name}"
             yield violation(item, *pointer, found=found, expect=f"{item.kind} {item.name} in a Kustomization that dependsOn {item.applier}")
 

@@ -22,6 +22,10 @@ SCH: Final = Registry()
 #: What the schema engine calls an error that a CRD's own CEL rule raised.
 _CEL: Final = "x-kubernetes-validations"
 _UNKNOWN_KIND: Final = "unknown-kind"
+#: A namespace on a cluster-scoped object, which the API server drops without a word (rest.EnsureObjectNamespaceMatchesRequestNamespace).
+_SCOPE: Final = "scope"
+#: How a value that SOPS encrypted begins; kustomize-controller decrypts it before it applies.
+_ENCRYPTED: Final = "ENC["
 #: The kinds of Flux 2.9 and flux-operator: a cluster that Flux syncs has them, whoever installed it.
 _OF_FLUX: Final = frozenset(
     f"{kind}.{group}"
@@ -51,7 +55,7 @@ _OF_FLUX: Final = frozenset(
 )
 def validates(item: Object, world: World) -> Iterator[Violation]:
     for error in world.schemas.validate(item.body, elided=item.origin.elided):
-        if error.keyword == _CEL or _depends_on_the_cluster(item, world, error):
+        if error.keyword in {_CEL, _SCOPE} or _depends_on_the_cluster(item, world, error):
             continue
         if error.keyword == _UNKNOWN_KIND and (is_gone(item, world) or _is_defined_elsewhere(item, world)):
             continue  # LIF101 and LIF103 say what to use instead; the ledger says what nobody could look at
@@ -72,6 +76,22 @@ def keeps_cel_rules(item: Object, world: World) -> Iterator[Violation]:
             yield _refused(item, error, "the rule of the definition to hold")
 
 
+@SCH.rule(
+    "SCH103",
+    title="every namespaced object of a Kustomization says in which namespace it is",
+    why=(
+        "kustomize-controller has no default namespace: an object without one is refused (namespace not specified) and stops its whole Kustomization "
+        "(fluxcd/kustomize-controller docs/spec/v1/kustomizations.md, Target namespace)"
+    ),
+    fix="set metadata.namespace, namespace in the kustomization.yaml, or spec.targetNamespace",
+    scope=Objects(where=lambda item: not item.namespace and item.applier is not None and item.applier.kind == "Kustomization"),
+    controls=("NIST-CM-6",),
+)
+def says_its_namespace(item: Object, world: World) -> Iterator[Violation]:
+    if world.is_namespaced(item) and item.applier in world.order.nodes:
+        yield violation(item, "metadata", found=f"{item.kind} {item.name} has no namespace", expect="metadata.namespace")
+
+
 def _refused(item: Object, error: SchemaError, expect: str) -> Violation:
     where = format_pointer(error.pointer)
     found = error.message if where == "." else f"{where}: {error.message}"
@@ -79,8 +99,9 @@ def _refused(item: Object, error: SchemaError, expect: str) -> Violation:
 
 
 def _depends_on_the_cluster(item: Object, world: World, error: SchemaError) -> bool:
-    """Whether an error is about a value that only the cluster knows, such as a variable of an encrypted Secret."""
-    return bool(world.unknown_values) and world.is_unknown(item.get(*error.pointer))
+    """Whether an error is about a value that only the cluster knows: a variable of an encrypted Secret, or what SOPS encrypted."""
+    value = item.get(*error.pointer)
+    return world.is_unknown(value) or (isinstance(value, str) and value.startswith(_ENCRYPTED))
 
 
 def _is_defined_elsewhere(item: Object, world: World) -> str:

@@ -11,16 +11,18 @@ from __future__ import annotations
 import hashlib
 import itertools
 import marshal
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 
 from harness.engines.crd_plan import Plan, build_plan
 from harness.engines.schema_data import OBJECT_META, BuiltIns
 from harness.engines.violations import compile_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 GROUP = "apiextensions.k8s.io"
 _PRESERVE = "x-kubernetes-preserve-unknown-fields"
@@ -31,10 +33,15 @@ _META_REF = {"$ref": f"#/$defs/{OBJECT_META}"}
 _PRUNED: dict[str, Any] = {"additionalProperties": False, "items": {"$ref": "#/$defs/pruned"}}
 
 #: Keywords of a structural schema that mean the same in JSON schema 2020-12.
-_SAME = (
-    "type", "format", "enum", "pattern", "minimum", "maximum", "multipleOf", "minLength", "maxLength", "minItems", "maxItems", "uniqueItems",
-    "minProperties", "maxProperties", "required",
+_SAME = frozenset(
+    {
+        "type", "format", "enum", "pattern", "minimum", "maximum", "multipleOf", "minLength", "maxLength", "minItems", "maxItems", "uniqueItems",
+        "minProperties", "maxProperties", "required",
+    }
 )  # fmt: skip
+#: Keywords that need more than copying; nodes without one are nine in ten.
+_COMPLEX = frozenset({"allOf", "anyOf", "oneOf", "not", "exclusiveMinimum", "exclusiveMaximum", "uniqueItems", "enum", "pattern", "format"})
+_CHILDREN = frozenset({"properties", "additionalProperties", "items", "nullable", _PRESERVE, _EMBEDDED, _INT_OR_STRING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,7 @@ _serials = itertools.count()
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def versions(crd: Mapping[str, Any]) -> Iterable[CrdVersion]:
@@ -81,7 +88,7 @@ def versions(crd: Mapping[str, Any]) -> Iterable[CrdVersion]:
     if not isinstance(declared, list):
         declared = [{"name": spec.get("version"), "served": True, "storage": True}] if isinstance(spec.get("version"), str) else []
     for version in declared:
-        if not isinstance(version, Mapping) or not isinstance(version.get("name"), str):
+        if not isinstance(version, dict) or not isinstance(version.get("name"), str):
             continue
         schema = _mapping(version.get("schema")).get("openAPIV3Schema", shared)
         subresources = _mapping(version.get("subresources", spec.get("subresources")))
@@ -93,7 +100,7 @@ def versions(crd: Mapping[str, Any]) -> Iterable[CrdVersion]:
             storage=version.get("storage") is True,
             has_status="status" in subresources and subresources["status"] is not None,
             preserve=spec.get("preserveUnknownFields") is True,
-            schema=schema if isinstance(schema, Mapping) else None,
+            schema=schema if isinstance(schema, dict) else None,
         )
 
 
@@ -212,21 +219,25 @@ def _without_closing(schema: Any) -> Any:
 
 def _structural(schema: Any, *, preserve: bool = False) -> dict[str, Any]:
     """A node of the structural part: closed unless it says otherwise."""
-    if not isinstance(schema, Mapping):
+    if not isinstance(schema, dict):
         return {}
     result = _values(schema)
+    if _CHILDREN.isdisjoint(schema):
+        if schema.get("type") == "object" and not preserve:
+            result["additionalProperties"] = False
+        return result
     keep = preserve or schema.get(_PRESERVE) is True
     properties = schema.get("properties")
     additional = schema.get("additionalProperties")
     kind = schema.get("type")
-    if isinstance(properties, Mapping):
+    if isinstance(properties, dict):
         result["properties"] = {name: _structural(inner, preserve=preserve) for name, inner in properties.items()}
     if schema.get(_EMBEDDED) is True:
         fields = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, **result.get("properties", {})}
         fields["metadata"] = dict(_META_REF)
         result["properties"] = fields
         result["required"] = sorted({*result.get("required", ()), "apiVersion", "kind"})
-    if isinstance(additional, Mapping):
+    if isinstance(additional, dict):
         result["additionalProperties"] = _structural(additional, preserve=preserve)
     elif additional is True:
         if not keep:
@@ -246,7 +257,9 @@ def _structural(schema: Any, *, preserve: bool = False) -> dict[str, Any]:
 
 def _values(schema: Mapping[str, Any]) -> dict[str, Any]:
     """The value validations of a node: those of the node itself, and its logical alternatives, which are never closed."""
-    result: dict[str, Any] = {keyword: schema[keyword] for keyword in _SAME if schema.get(keyword) is not None}
+    result: dict[str, Any] = {keyword: value for keyword, value in schema.items() if keyword in _SAME and value is not None}
+    if _COMPLEX.isdisjoint(schema):
+        return result
     for keyword in ("type", "enum", "pattern", "format"):
         # Go cannot tell an empty value from an absent one.
         if result.get(keyword) in ("", []):
@@ -259,19 +272,19 @@ def _values(schema: Mapping[str, Any]) -> dict[str, Any]:
     for junctor in ("allOf", "anyOf", "oneOf"):
         if isinstance(schema.get(junctor), list) and schema[junctor]:
             result[junctor] = [_nested(inner) for inner in schema[junctor]]
-    if isinstance(schema.get("not"), Mapping):
+    if isinstance(schema.get("not"), dict):
         result["not"] = _nested(schema["not"])
     return result
 
 
 def _nested(schema: Any) -> dict[str, Any]:
     """A node inside a logical alternative: value validations only."""
-    if not isinstance(schema, Mapping):
+    if not isinstance(schema, dict):
         return {}
     result = _values(schema)
-    if isinstance(schema.get("properties"), Mapping):
+    if isinstance(schema.get("properties"), dict):
         result["properties"] = {name: _nested(inner) for name, inner in schema["properties"].items()}
     for keyword in ("items", "additionalProperties"):
-        if isinstance(schema.get(keyword), Mapping):
+        if isinstance(schema.get(keyword), dict):
             result[keyword] = _nested(schema[keyword])
     return result

@@ -6,14 +6,22 @@ Defaults, uniqueness of list items, embedded objects and CEL rules. Built once p
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from harness.engines.report import Report
     from harness.model import Pointer
 
+#: What makes a node worth one.
+_INTERESTING = frozenset(
+    {
+        "properties", "items", "additionalProperties", "default", "allOf", "x-kubernetes-list-type", "x-kubernetes-embedded-resource",
+        "x-kubernetes-validations",
+    }
+)  # fmt: skip
 #: Stands for "no default", since null is a possible one.
 _NONE: Any = object()
 
@@ -37,11 +45,11 @@ class Plan:
 
 def build_plan(schema: Any) -> Plan | None:
     """The plan of a schema node, or None when it and everything below has nothing to do."""
-    if not isinstance(schema, Mapping):
+    if not isinstance(schema, dict) or _INTERESTING.isdisjoint(schema):
         return None
     node = Plan(schema)
     properties = schema.get("properties")
-    if isinstance(properties, Mapping):
+    if isinstance(properties, dict):
         for name, inner in properties.items():
             child = build_plan(inner)
             if child is not None:
@@ -69,11 +77,11 @@ def _rules(schema: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     found: list[Mapping[str, Any]] = []
     declared = schema.get("x-kubernetes-validations")
     if isinstance(declared, list):
-        found += [rule for rule in declared if isinstance(rule, Mapping) and isinstance(rule.get("rule"), str) and rule["rule"].strip()]
+        found += [rule for rule in declared if isinstance(rule, dict) and isinstance(rule.get("rule"), str) and rule["rule"].strip()]
     every = schema.get("allOf")
     if isinstance(every, list):
         for inner in every:
-            if isinstance(inner, Mapping):
+            if isinstance(inner, dict):
                 found += _rules(inner)
     return tuple(found)
 

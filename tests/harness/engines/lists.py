@@ -6,12 +6,13 @@ also where a plain create only warns (environment variables, container ports).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from harness.engines.crd_plan import repeated
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from harness.engines.report import Report
     from harness.model import Pointer
 
@@ -34,37 +35,31 @@ class _Node:
 
 
 class ListKeys:
-    """The lists of one kind whose items must be unique."""
+    """The lists of the built-in kinds of one Kubernetes version whose items must be unique. Definitions are read when they are first met."""
 
-    __slots__ = ("_root",)
-
-    def __init__(self, definitions: Mapping[str, Any], name: str) -> None:
-        self._root = _Builder(definitions).definition(name)
-
-    def check(self, body: Any, report: Report) -> None:
-        """Adds an error for every repeated item."""
-        if self._root is not None:
-            _check(body, self._root, report, ())
-
-
-class _Builder:
-    def __init__(self, definitions: Mapping[str, Any]) -> None:
-        self._definitions = definitions
+    def __init__(self, definition: Callable[[str], Mapping[str, Any]]) -> None:
+        self._definition = definition
         self._made: dict[str, _Node | None] = {}
 
-    def definition(self, name: str) -> _Node | None:
+    def check(self, name: str, body: Any, report: Report) -> None:
+        """Adds an error for every repeated item of an object of the definition ``name``."""
+        root = self._node_of(name)
+        if root is not None:
+            _check(body, root, report, ())
+
+    def _node_of(self, name: str) -> _Node | None:
         if name not in self._made:
             # A definition that refers to itself (JSONSchemaProps) has no such list inside: the inner occurrence counts as nothing.
             self._made[name] = None
-            self._made[name] = self._node(self._definitions[name])
+            self._made[name] = self._node(self._definition(name))
         return self._made[name]
 
     def _node(self, schema: Any) -> _Node | None:
-        if not isinstance(schema, Mapping):
+        if not isinstance(schema, dict):
             return None
         reference = schema.get("$ref")
         if isinstance(reference, str):
-            return self.definition(reference.rpartition("/")[2])
+            return self._node_of(reference.rpartition("/")[2])
         node = _Node()
         for field, inner in schema.get("properties", {}).items():
             child = self._node(inner)

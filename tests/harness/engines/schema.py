@@ -12,7 +12,6 @@ from harness.engines import crd as crds_module
 from harness.engines.crd_plan import check_lists, with_defaults
 from harness.engines.crd_rules import check_rules
 from harness.engines.embedded import check_embedded
-from harness.engines.lists import ListKeys
 from harness.engines.report import Report, SchemaError, Skip, Verdict
 from harness.engines.schema_data import BuiltIns, builtins
 from harness.engines.validation import validate_builtin
@@ -38,7 +37,7 @@ _DECODING = frozenset({"unknown-field", "type", "k8s-time"})
 class _BuiltInKind:
     """A built-in kind, compiled."""
 
-    __slots__ = ("api_version", "document", "identity", "kind", "lists", "minor", "scope", "validator")
+    __slots__ = ("api_version", "definition", "document", "identity", "kind", "lists", "minor", "scope", "validator")
 
     def __init__(self, data: BuiltIns, api_version: str, kind: str) -> None:
         name = data.definition_names[api_version, kind]
@@ -47,7 +46,7 @@ class _BuiltInKind:
         self.minor = data.minor
         self.document = data.document(name)
         self.validator: jsonschema_rs.Validator = compile_schema(self.document)
-        self.lists = ListKeys(self.document["$defs"], name)
+        self.definition, self.lists = name, data.lists
         self.identity = (data.version, api_version, kind)
 
 
@@ -220,7 +219,7 @@ def _is_list(body: Mapping[str, Any], kind: str) -> bool:
 
 def _check_builtin(body: dict[str, Any], kind: _BuiltInKind, report: Report) -> None:
     collect(kind.validator, kind.document, body, report)
-    kind.lists.check(body, report)
+    kind.lists.check(kind.definition, body, report)
     validate_metadata(body, kind.api_version, kind.kind, kind.scope or "", report)
     validate_builtin(body, kind.api_version, kind.kind, kind.minor, report)
     if "status" in body:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.engines.lists import ListKeys
 from harness.engines.scopes import SERVED_BY_DEFAULT, is_cluster_scoped
 from harness.engines.validation.fields import FIELDS, NOT_ENFORCED, REQUIRED
 from harness.model import group_of, version_of
@@ -77,6 +78,8 @@ class BuiltIns:
         document = json.loads((_root() / f"v{version}.0-local-strict" / "_definitions.json").read_bytes())
         self._definitions: dict[str, dict[str, Any]] = document["$defs"]
         self._cleaned: dict[str, dict[str, Any]] = {}
+        self._references: dict[str, tuple[str, ...]] = {}
+        self.lists = ListKeys(self.definition)
         self.definition_names: dict[tuple[str, str], str] = {}
         for name, definition in self._definitions.items():
             for gvk in definition.get("x-kubernetes-group-version-kind", ()):
@@ -122,7 +125,9 @@ class BuiltIns:
             current = pending.pop()
             if current not in found:
                 found[current] = self.definition(current)
-                pending.extend(_references(found[current]))
+                if current not in self._references:
+                    self._references[current] = tuple(_references(found[current]))
+                pending.extend(self._references[current])
         return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$ref": f"#/$defs/{name}", "$defs": found}
 
     def _clean(self, name: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The bootstrap-from-empty proof: what an object needs is there before the object is (FLX203 to FLX209).
+"""The bootstrap-from-empty proof: what an object needs is there before the object is (FLX203 to FLX209, FLX212).
 
 Each need is proven through a chain of ``dependsOn`` and ``wait``. Flux retries, so a missing edge often heals itself: then it is a
 warning. Where no retry helps, because the thing does not exist or two things wait for each other, it is an error.
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from harness.flux.world import World
     from harness.model import Object
+    from harness.rules.order_needs import Need
 
 FLX: Final = Registry()
 
@@ -32,20 +33,17 @@ _APPLIERS: Final = ("Kustomization.kustomize.toolkit.fluxcd.io", "HelmRelease.he
 _NEVER_WAITING: Final = frozenset({"Ingress.networking.k8s.io"})
 
 
-def _ordered(item: Object, world: World, topic: Topic, *, must_exist: bool) -> Iterator[Violation]:
-    """One violation for every need of a topic that nobody satisfies, or that is not proven to be satisfied in time."""
-    seen: set[tuple[str, str, str]] = set()
-    for need in needs(item):
-        key = (need.kind, need.namespace, need.name)
-        if need.topic is not topic or key in seen:
-            continue
-        seen.add(key)
-        candidates = producers(world, need)
-        if not candidates:
-            if must_exist and not may_be_elsewhere(world, need.namespace or item.namespace) and not may_make(world, item, need):
-                yield violation(item, *need.pointer, found=f"{need} ({need.role}) is made by nothing in this cluster", expect=f"something that makes {need}")
-            continue
-        late = unproven(world, candidates, item)
+def _missing(item: Object, world: World, *topics: Topic) -> Iterator[Violation]:
+    """One violation for every need of some topics that nothing in the cluster satisfies, where the cluster was read in full."""
+    for need in _distinct(item, topics):
+        if not producers(world, need) and not may_be_elsewhere(world, need.namespace or item.namespace) and not may_make(world, item, need):
+            yield violation(item, *need.pointer, found=f"{need} ({need.role}) is made by nothing in this cluster", expect=f"something that makes {need}")
+
+
+def _late(item: Object, world: World, *topics: Topic) -> Iterator[Violation]:
+    """One violation for every need of some topics that something satisfies, but not provably in time."""
+    for need in _distinct(item, topics):
+        late = unproven(world, producers(world, need), item)
         if late is not None:
             producer, reason = late
             yield violation(
@@ -54,6 +52,15 @@ def _ordered(item: Object, world: World, topic: Topic, *, must_exist: bool) -> I
                 found=f"{need} ({need.role}) is made by {producer.kind} {producer.name} of {producer.applier}: {reason}",
                 expect=missing_edge(producer, item),
             )
+
+
+def _distinct(item: Object, topics: tuple[Topic, ...]) -> Iterator[Need]:
+    seen: set[tuple[str, str, str]] = set()
+    for need in needs(item):
+        key = (need.kind, need.namespace, need.name)
+        if need.topic in topics and key not in seen:
+            seen.add(key)
+            yield need
 
 
 @FLX.rule(
@@ -66,20 +73,20 @@ def _ordered(item: Object, world: World, topic: Topic, *, must_exist: bool) -> I
     controls=("NIST-CP-10",),
 )
 def data_first(item: Object, world: World) -> Iterator[Violation]:
-    yield from _ordered(item, world, Topic.DATA, must_exist=True)
+    yield from _missing(item, world, Topic.DATA)
+    yield from _late(item, world, Topic.DATA)
 
 
 @FLX.rule(
     "FLX204",
-    title="a service account exists before what runs or reconciles as it",
-    why="no pod of a workload is created while its account is missing, and Flux is refused everything it does as an account that does not exist",
+    title="the service account that pods run as exists",
+    why="no pod of a workload is created while its account is missing",
     fix="put the ServiceAccount into the same Kustomization or release, or correct the name",
-    scope=Objects((*POD_TEMPLATES, *_APPLIERS), where=lambda item: not item.origin.synthesised),
+    scope=Objects(tuple(POD_TEMPLATES), where=lambda item: not item.origin.synthesised),
     controls=("NIST-AC-6", "NIST-CP-10"),
 )
-def account_first(item: Object, world: World) -> Iterator[Violation]:
-    # HLM204 and FLX109 say when the account of a release or Kustomization is missing; here only its order counts.
-    yield from _ordered(item, world, Topic.ACCOUNT, must_exist=str(item.group_kind) not in _APPLIERS)
+def account_exists(item: Object, world: World) -> Iterator[Violation]:
+    yield from _missing(item, world, Topic.ACCOUNT)  # of releases and Kustomizations: HLM204, FLX113
 
 
 @FLX.rule(
@@ -91,18 +98,18 @@ def account_first(item: Object, world: World) -> Iterator[Violation]:
     severity=Severity.WARNING,
 )
 def source_first(item: Object, world: World) -> Iterator[Violation]:
-    yield from _ordered(item, world, Topic.SOURCE, must_exist=False)
+    yield from _late(item, world, Topic.SOURCE)
 
 
 @FLX.rule(
     "FLX206",
-    title="the priority class and runtime class of a pod exist before the pod",
+    title="the priority class and runtime class of a pod exist",
     why="admission refuses a pod whose PriorityClass or RuntimeClass does not exist: the workload gets no pods at all",
     fix="add the class in a Kustomization the workload's one depends on, or use system-cluster-critical or none",
     scope=Objects(tuple(POD_TEMPLATES)),
 )
-def pod_classes_first(item: Object, world: World) -> Iterator[Violation]:
-    yield from _ordered(item, world, Topic.POD_CLASS, must_exist=True)
+def pod_classes_exist(item: Object, world: World) -> Iterator[Violation]:
+    yield from _missing(item, world, Topic.POD_CLASS)
 
 
 @FLX.rule(
@@ -116,8 +123,9 @@ def pod_classes_first(item: Object, world: World) -> Iterator[Violation]:
     severity=Severity.WARNING,
 )
 def classes_first(item: Object, world: World) -> Iterator[Violation]:
-    # Storage, ingress and gateway classes often come with the cluster itself; an issuer never does.
-    yield from _ordered(item, world, Topic.CLASS, must_exist=str(item.group_kind) == "Certificate.cert-manager.io")
+    if str(item.group_kind) == "Certificate.cert-manager.io":
+        yield from _missing(item, world, Topic.CLASS)  # storage, ingress and gateway classes often come with the cluster; an issuer never does
+    yield from _late(item, world, Topic.CLASS)
 
 
 @FLX.rule(
@@ -129,7 +137,7 @@ def classes_first(item: Object, world: World) -> Iterator[Violation]:
     severity=Severity.WARNING,
 )
 def flux_inputs_first(item: Object, world: World) -> Iterator[Violation]:
-    yield from _ordered(item, world, Topic.FLUX_INPUT, must_exist=False)
+    yield from _late(item, world, Topic.FLUX_INPUT)
 
 
 @FLX.rule(
@@ -155,6 +163,19 @@ def no_deadlock(item: Object, world: World) -> Iterator[Violation]:
         else:
             found = f"{need} is made in {made_by}, which waits for {waited}, which waits for {item.kind} {item.name}"
         yield violation(item, *need.pointer, found=found, expect=f"{need} without a dependency on its consumer")
+
+
+@FLX.rule(
+    "FLX212",
+    title="service accounts and pod classes are applied before what uses them",
+    why="until the account or class is there, no pod of the workload is created, and Flux is refused what it does as that account",
+    fix="put the account or class into the same Kustomization or release, or let the user's Kustomization depend on the one that has it",
+    scope=Objects((*POD_TEMPLATES, *_APPLIERS), where=lambda item: not item.origin.synthesised),
+    severity=Severity.WARNING,
+    controls=("NIST-CP-10",),
+)
+def accounts_and_classes_first(item: Object, world: World) -> Iterator[Violation]:
+    yield from _late(item, world, Topic.ACCOUNT, Topic.POD_CLASS)
 
 
 RULES: Final = tuple(FLX.rules)

@@ -78,7 +78,7 @@ class Workspace:
 
     @cached_property
     def charts(self) -> Charts:
-        return Charts(mirror=self.options.charts, cache=self.cache, tools=self.tools, allow_network=self.options.pull)
+        return Charts(mirror=self.options.charts, cache=self.cache, tools=self.tools, allow_network=self.options.pull, repository=self.repository)
 
     @cached_property
     def lock(self) -> Lock | None:

@@ -6,7 +6,7 @@ import pytest
 from harness.model import Location, Object, ObjectId, Origin, fixed
 from harness.rules.flx_common import is_on
 from harness.rules.flx_health import weakness
-from harness.rules.flx_patches import _bare, _images, deletes, fits
+from harness.rules.flx_patches import _bare, _images, fits, may_be_removed
 from harness.rules.flx_sources import _is_local
 from harness.rules.yml import _mismatch
 
@@ -69,11 +69,16 @@ def test_patch_target(target: dict[str, str], found: bool) -> None:
     assert fits(target, MADE) is found
 
 
-def test_deleting_patches_are_recognised() -> None:
-    assert deletes([{"patch": "kind: Deployment\n$patch: delete\n"}])
-    assert deletes([{"patch": '{"$patch": "delete"}'}])
-    assert not deletes([{"patch": "- op: remove\n  path: /spec/replicas\n"}])
-    assert not deletes("nonsense")
+@pytest.mark.parametrize("removal", ["kind: Deployment\n$patch: delete\n", '{"$patch": "delete"}'])
+def test_removal_hides_the_objects_it_may_be_for(removal: str) -> None:
+    assert may_be_removed({"kind": "Deployment"}, [{"patch": removal}])
+    assert may_be_removed({"kind": "Deployment", "name": "web"}, [{"patch": removal, "target": {"name": "w.*"}}])
+    assert not may_be_removed({"name": "web"}, [{"patch": removal, "target": {"name": "db"}}])
+
+
+def test_what_removes_no_object_hides_none() -> None:
+    assert not may_be_removed({}, [{"patch": "- op: remove\n  path: /spec/replicas\n"}])
+    assert not may_be_removed({}, "nonsense")
 
 
 @pytest.mark.parametrize(

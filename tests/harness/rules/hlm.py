@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from harness.model import Severity
 from harness.rules.base import Objects, Registry, Violation, violation
@@ -253,8 +253,3 @@ def namespace_of_its_own(release: Object, world: World) -> Iterator[Violation]:
 
 
 RULES: Final = tuple(HLM.rules)
-
-
-def values_at(release: Object) -> dict[str, Any]:
-    """The inline values of a release."""
-    return mapping(release.spec.get("values"))

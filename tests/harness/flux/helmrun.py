@@ -2,8 +2,8 @@
 
 ``helm template`` is what helm-controller does with the cluster left out. Three things are done differently on purpose. Values are
 checked against the charts' schemas here and not by helm, so that every fault has its line and nothing is fetched from the network.
-CRDs of ``crds/`` are read from the package, because they are nine tenths of the output and never change with values. And random
-and time functions are frozen (:mod:`harness.flux.templates`).
+CRDs of ``crds/`` are read from the package, because they are nine tenths of the output and never change with values. CRDs in templates are
+taken past helm for the same reason. And random and time functions are frozen (:mod:`harness.flux.templates`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from harness.flux.documents import Documents, split
 from harness.flux.outcome import Gap, Outcome, Rendering, Trouble
 from harness.flux.postrender import post_render
 from harness.flux.rendered import ChartFacts, full_version, hook_events
-from harness.flux.templates import frozen_pointers
+from harness.flux.templates import frozen_pointers, lower, may_be_frozen
 from harness.flux.tools import Output, ToolError, Tools, run
 from harness.flux.valuecheck import check_schemas, coalesce, enabled, unknown_values
 from harness.model import format_pointer
@@ -78,7 +78,7 @@ def render(request: Request, package: Package, documents: Documents, tools: Tool
         checked = check_schemas(chart, coalesced) if request.check_schema else None
         unknown = unknown_values(chart, request.values, package.files)
         crds, odd = _crds(package, coalesced, documents) if request.crds else ([], [])
-        path, plain = package.frozen, package.path
+        prepared, plain = package.prepared, package.path
     except ChartError as error:
         return Outcome(troubles=(Trouble("chart-corrupt", "chart", (), f"the chart is damaged: {error}"),))
     facts = ChartFacts(
@@ -100,20 +100,22 @@ def render(request: Request, package: Package, documents: Documents, tools: Tool
         # Helm stops here, so there is nothing to render.
         return Outcome(troubles=tuple(faults), gaps=tuple(gaps), unknown=tuple(unknown), chart=facts)
     try:
-        output = _helm(request, path, tools)
-        if output.code != 0 and path != plain:
-            # A template that does not stand the frozen functions is rendered as it is.
-            output = _helm(request, plain, tools)
-            gaps.append(Gap(-1, "values that random or time functions give", "the chart does not render with these functions frozen"))
+        output = _helm(request, prepared.path, tools)
+        if output.code != 0 and prepared.path != plain:
+            # A template that does not stand what was changed in it is rendered as it is.
+            again = _helm(request, plain, tools)
+            if again.code == 0 and package.questions.random:
+                gaps.append(Gap(-1, "values that random or time functions give", "the chart does not render with these functions frozen"))
+            output = again
     except ToolError as error:
         return Outcome(troubles=(Trouble("helm-tool", "release", (), str(error)),), chart=facts)
     if output.code != 0:
-        return Outcome(troubles=(_failure(output, request, path, plain),), gaps=tuple(gaps), unknown=tuple(unknown), chart=facts)
-    rendered, troubles = _read(output.stdout, documents)
+        return Outcome(troubles=(_failure(output, request, plain),), gaps=tuple(gaps), unknown=tuple(unknown), chart=facts)
+    rendered, troubles = _read(output.stdout, prepared.blocks, documents)
     rendered, more = _post_rendered(rendered, request, tools)
     troubles += more
     found = [*crds, *rendered]
-    gaps += _uncertain(found, package)
+    gaps += _uncertain(found, package, output.stdout)
     return Outcome(tuple(found), tuple(troubles), tuple(gaps), tuple(unknown), facts)
 
 
@@ -125,12 +127,10 @@ def _helm(request: Request, path: Path, tools: Tools) -> Output:
     return run(tools.helm, arguments, stdin=json.dumps(request.values).encode())
 
 
-def _failure(output: Output, request: Request, *paths: Path) -> Trouble:
+def _failure(output: Output, request: Request, path: Path) -> Trouble:
     if output.timed_out:
         return Trouble("helm-timeout", "chart", (), "helm did not finish rendering in time")
-    text = output.stderr
-    for path in paths:
-        text = text.replace(str(path), "chart")
+    text = output.stderr.replace(str(path), "chart")
     lines = [line.strip() for line in text.splitlines() if line.strip() and not _NOISE.match(line.strip())]
     message = " ".join(lines).removeprefix("Error: ") or f"helm ended with code {output.code}"
     message = message if len(message) <= _MESSAGE else f"{message[:_MESSAGE]}…"
@@ -154,7 +154,7 @@ def _known(values: Any, path: tuple[str, ...]) -> Pointer:
     return tuple(found)
 
 
-def _read(text: str, documents: Documents) -> tuple[list[Rendering], list[Trouble]]:
+def _read(text: str, blocks: Mapping[str, str], documents: Documents) -> tuple[list[Rendering], list[Trouble]]:
     """The objects in helm's output, lists taken apart as the API server's client does it."""
     found: list[Rendering] = []
     troubles: list[Trouble] = []
@@ -162,7 +162,7 @@ def _read(text: str, documents: Documents) -> tuple[list[Rendering], list[Troubl
         source = _SOURCE.search(piece[:500])
         template = source[1] if source else ""
         content = piece[source.end() + 1 :] if source else piece.lstrip("\n")
-        read = documents.read(content)
+        read = documents.read(lower(content, blocks))
         for fault in read.faults:
             if fault.code == "yaml-duplicate-key":
                 message = f"{template} renders a duplicate key, which helm-controller's post-rendering refuses: {fault.message}"
@@ -250,13 +250,14 @@ def _duplicates(rendered: list[Rendering], hooks: list[bool], combined: bool, re
     return list(twice)
 
 
-def _uncertain(found: list[Rendering], package: Package) -> list[Gap]:
+def _uncertain(found: list[Rendering], package: Package, text: str) -> list[Gap]:
     """What a cluster gets differently: values of frozen functions, and objects of templates that look into the cluster."""
     asked = package.questions
+    frozen = bool(asked.random) and may_be_frozen(text)
     gaps: list[Gap] = []
     for index, item in enumerate(found):
         template = _by_chart_names(item.template, package)
-        if asked.random and not item.crd:
+        if frozen and item.body.get("kind") != "CustomResourceDefinition":
             pointers = [format_pointer(pointer) for pointer in frozen_pointers(item.body)]
             if pointers:
                 gaps.append(Gap(index, f"the value of {', '.join(pointers)}", "the chart makes it at random or from the time, anew in every cluster"))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.flux.cache import Cache, digest
 from harness.flux.chart import Chart, Questions, chart_of, questions, unpack
-from harness.flux.templates import freeze
+from harness.flux.templates import freeze, lift
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
 
 #: Bumped when what is kept of a chart in the cache changes.
 _FORMAT: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A form of a chart that renders fast and the same every time. ``blocks``: what to put back into its output."""
+
+    path: Path
+    blocks: Mapping[str, str]
 
 
 class Package:
@@ -91,13 +100,21 @@ class Package:
             return self._write(self.digest[:20], self.files)
 
     @cached_property
-    def frozen(self) -> Path:
-        """Where helm finds the chart with random and time functions frozen; the chart itself when it reaches none."""
-        if not self.questions.random:
-            return self.path
+    def prepared(self) -> Prepared:
+        """The chart with random and time functions frozen and large literal CRDs taken out; as it is when it has neither."""
+        blocks: dict[str, str] = {}
+        changed: dict[str, bytes] = {}
         with self._lock:
-            changed = {path: freeze(content.decode()).encode() if _is_template(path) and _is_text(content) else content for path, content in self.files.items()}
-            return self._write(f"{self.digest[:20]}-frozen", changed)
+            for path, content in self.files.items():
+                if not _is_template(path) or not (self.questions.random or b"CustomResourceDefinition" in content) or not _is_text(content):
+                    continue
+                text, lifted = lift(freeze(content.decode()) if self.questions.random else content.decode())
+                if text.encode() != content:
+                    changed[path] = text.encode()
+                    blocks |= lifted
+            if not changed:
+                return Prepared(self.path, {})
+            return Prepared(self._write(f"{self.digest[:20]}-prepared", {**self.files, **changed}), blocks)
 
     def _write(self, name: str, files: Mapping[str, bytes]) -> Path:
         folder = self._scratch / name

@@ -9,6 +9,7 @@ every time; what carries that text in the output is what a cluster would get som
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -46,6 +47,14 @@ _STAND_INS: Final[Mapping[str, str]] = {
     "encryptAES": f'printf "{FROZEN}%.0s%.0s"',
     "now": f'(toDate "2006-01-02" "{_FROZEN_DAY}")',
 }
+_CRD: Final = "kind: CustomResourceDefinition"
+_LIFTED: Final = "plimsoll-lifted-"
+_WORTH_LIFTING: Final = 4_000
+_DOCUMENT: Final = re.compile(r"(^---.*\n)", re.MULTILINE)
+_SPEC: Final = re.compile(r"^spec:[ \t]*$", re.MULTILINE)
+#: The ends of what stands around a document.
+_ENDS: Final = re.compile(r"(?:\s*\{\{-?\s*end\s*-?\}\}\s*)*")
+_LOWER: Final = re.compile(r"^spec: (plimsoll-lifted-[0-9a-f]{20})$", re.MULTILINE)
 _ACTION: Final = re.compile(r"\{\{(?P<comment>-?\s*/\*.*?\*/\s*-?\}\})?(?:(?P<body>(?:\"(?:\\.|[^\"\\\n])*\"|`[^`]*`|[^\"`}]|\}(?!\}))*)\}\})?", re.DOTALL)
 _STRING: Final = re.compile(r"\"(?:\\.|[^\"\\\n])*\"|`[^`]*`")
 _DEFINE: Final = re.compile(r"\{\{-?\s*define\s+\"([^\"]+)\"")
@@ -126,9 +135,45 @@ def _stand_in(match: re.Match[str]) -> str:
     return _STAND_INS[match[1]]
 
 
+def lift(text: str) -> tuple[str, dict[str, str]]:
+    """A template whose CRDs have a short text in place of their ``spec``, and what belongs in its place (see :func:`lower`).
+
+    Helm parses everything that it renders. CRDs that stand in templates are nine tenths of that and come out as they went in, so that
+    taking their specs past helm makes it five times as fast (measured: kyverno 0.75 s, and 0.15 s without).
+    Only a ``spec`` in which nothing is templated, up to the end of its document, is taken out.
+    """
+    blocks: dict[str, str] = {}
+    if _CRD not in text or len(text) < _WORTH_LIFTING:
+        return text, blocks
+
+    parts = _DOCUMENT.split(text)
+    for index, part in enumerate(parts):
+        start = _SPEC.search(part) if _CRD in part else None
+        if start is None:
+            continue
+        action = part.find("{{", start.start())
+        end = len(part) if action < 0 else action
+        block = part[start.start() : end].rstrip()
+        if len(block) >= _WORTH_LIFTING and _ENDS.fullmatch(part, end):
+            name = _LIFTED + hashlib.sha256(block.encode()).hexdigest()[:20]
+            blocks[name] = block
+            parts[index] = f"{part[: start.start()]}spec: {name}{part[start.start() + len(block) :]}"
+    return "".join(parts), blocks
+
+
+def lower(text: str, blocks: Mapping[str, str]) -> str:
+    """A rendered document with what :func:`lift` took out back in its place."""
+    return _LOWER.sub(lambda match: blocks.get(match[1], match[0]), text) if _LIFTED in text else text
+
+
 def is_frozen(value: str) -> bool:
     """Whether a rendered text carries what a frozen function gave, also inside base64."""
     return FROZEN in value or _FROZEN_UUID in value or value.startswith(_FROZEN_DAY) or any(code in value for code in _FROZEN_ENCODED)
+
+
+def may_be_frozen(text: str) -> bool:
+    """Whether the output of a render can hold what frozen functions gave at all."""
+    return any(mark in text for mark in (FROZEN, _FROZEN_UUID, _FROZEN_DAY, *_FROZEN_ENCODED))
 
 
 def frozen_pointers(body: Any, pointer: Pointer = ()) -> Iterator[Pointer]:

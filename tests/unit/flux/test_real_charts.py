@@ -147,6 +147,16 @@ def test_a_mistyped_value_is_found(renderer: HelmRenderer) -> None:
     assert result.unknown_values == (("metrics", "serviceMonitor", "enabld"), ("replicaCont",))
 
 
+def test_what_is_taken_past_helm_changes_nothing(renderer: HelmRenderer, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {name: rendered(renderer, name) for name in ("kyverno", "cert-manager", "metallb")}
+    monkeypatch.setattr("harness.flux.packages.lift", lambda text: (text, {}))
+    cache = Cache(None)
+    plain = HelmRenderer(Charts(FOLDER, cache, TOOLS), cache, TOOLS, None)
+    for name, before in found.items():
+        RENDERED.pop(f"{name} None ")
+        assert bodies(rendered(plain, name).objects) == bodies(before.objects)
+
+
 def test_every_package_is_read_without_running_anything(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("harness.flux.tools.subprocess.Popen", None)
     packages = sorted(FOLDER.glob("*.tgz"))

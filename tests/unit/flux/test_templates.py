@@ -4,7 +4,18 @@ import base64
 from typing import TYPE_CHECKING
 
 import pytest
-from harness.flux.templates import FROZEN, asked_versions, freeze, frozen_pointers, is_frozen, reaching_lookup, reaching_random
+from harness.flux.templates import (
+    FROZEN,
+    asked_versions,
+    freeze,
+    frozen_pointers,
+    is_frozen,
+    lift,
+    lower,
+    may_be_frozen,
+    reaching_lookup,
+    reaching_random,
+)
 from harness.flux.tools import run
 from unit.flux.releases import TOOLS, chart
 
@@ -99,6 +110,53 @@ def test_frozen_text_is_recognised_inside_base64(prefix: str) -> None:
     assert not is_frozen(base64.b64encode(f"{prefix}something else".encode()).decode())
 
 
+@pytest.mark.parametrize("text", [FROZEN, base64.b64encode(f"x{FROZEN}y".encode()).decode(), "2001-01-01T00:00:00Z"])
+def test_output_without_frozen_values_need_not_be_searched(text: str) -> None:
+    assert may_be_frozen(f"a: b\nc: {text}\n")
+    assert not may_be_frozen("a: b\n")
+
+
 def test_pointers_to_frozen_values() -> None:
     body = {"data": {"a": FROZEN, "b": "x"}, "spec": [{"c": [f"x{FROZEN}"]}], "n": 1}
     assert list(frozen_pointers(body)) == [("data", "a"), ("spec", 0, "c", 0)]
+
+
+HEAD = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata:\n  name: {{ .Values.name }}\n"
+LARGE = "spec:\n" + "".join(f"  key{number}: |\n    text {number}\n" for number in range(300))
+
+
+@pytest.mark.parametrize(
+    ("text", "lifted"),
+    [
+        (HEAD + LARGE, 1),
+        ("{{- if .Values.on }}\n" + HEAD + LARGE + "{{- end }}\n", 1),
+        ("{{- if .Values.on }}\n" + HEAD + LARGE + "---\n" + HEAD + LARGE + "  last: 1\n{{ end }}{{- end -}}\n", 2),
+        ("---\nkind: ConfigMap\n" + LARGE + "---\n" + HEAD + LARGE, 1),
+        # Small, of another kind, or with something templated in it or behind it.
+        (HEAD + "spec:\n  group: x\n", 0),
+        ("kind: ConfigMap\n" + LARGE, 0),
+        (HEAD + LARGE + "  more: {{ .Values.x }}\n", 0),
+        (HEAD + LARGE + "{{ if .Values.x }}\n  more: 1\n{{ end }}", 0),
+        (HEAD + LARGE + "{{- end }}\n  more: 1\n", 0),
+        (HEAD.replace("metadata", "spec: {}\nmetadata") + "x:\n  " + LARGE.replace("\n", "\n  "), 0),
+    ],
+)
+def test_specs_of_crds_are_taken_past_helm(text: str, lifted: int) -> None:
+    short, blocks = lift(text)
+    assert (len(blocks) > 0) == (lifted > 0)
+    assert short.count("spec: plimsoll-lifted-") == lifted
+    assert lower(short, blocks) == text
+    assert lower("spec: plimsoll-lifted-00000000000000000000\n", blocks) == "spec: plimsoll-lifted-00000000000000000000\n"
+
+
+def test_lifted_crds_come_out_of_helm_as_they_went_in(tmp_path: Path) -> None:
+    text = "{{- range .Values.names }}\n---\n" + HEAD.replace(".Values.name", ".") + LARGE + "{{- end }}\n"
+    short, blocks = lift(text)
+    assert len(blocks) == 1
+    outputs = []
+    for name, template in (("plain", text), ("lifted", short)):
+        package = chart(tmp_path, name, templates__a_yaml=template, values_yaml="names: [a, b]\n")
+        output = run(TOOLS.helm, ["template", "x", str(package)])
+        assert output.code == 0, output.stderr
+        outputs.append(lower(output.stdout, blocks).replace(f"Source: {name}/", "Source: "))
+    assert outputs[0] == outputs[1]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from harness.flux.discovery import ClusterRoot, normalise
 from harness.flux.expand import expand
 from harness.flux.kinds import ARTIFACT_GENERATOR, HELM_RELEASE, KUSTOMIZATION, RESOURCE_SET
+from harness.flux.makers import EVERYWHERE, PRODUCTS, Product, mapping
 from harness.flux.resourceset import render_resource_set
 from harness.flux.sources import Sources, reference_of
 from harness.flux.substitute import substitute
@@ -37,6 +38,11 @@ if TYPE_CHECKING:
 #: More nodes than any cluster has; a repository that exceeds it generates itself.
 _NODES: Final = 20_000
 _WORKERS: Final = 3
+#: Where a repository keeps no lock, a chart that nobody handed over is no mistake of the repository.
+_NO_CHART: Final = "chart-missing"
+_HAND: Final = "its chart is not at hand: hand it over with --charts DIR, or allow --pull"
+#: Kinds that are what they make.
+_PLAIN: Final = ("Secret", "ConfigMap")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,7 @@ class Builder:
         self._problems: list[Problem] = []
         self._not_evaluated: list[NotEvaluated] = []
         self._unknown: set[str] = set()
+        self._makers: dict[tuple[str, str, str], tuple[Object, Product]] = {}
 
     # The view that release rendering asks (harness.flux.helm.View).
 
@@ -81,6 +88,11 @@ class Builder:
     def is_this_repository(self, source: Object) -> bool:
         """Whether a source object is this repository."""
         return self._sources.is_this(source.kind, source.namespace, source.name, self.find)
+
+    def maker(self, kind: str, namespace: str, name: str) -> Object | None:
+        """What a controller makes a Secret or ConfigMap from, found so far."""
+        made = self._makers.get((kind, namespace, name)) or self._makers.get((kind, EVERYWHERE, name))
+        return made[0] if made is not None else None
 
     def build(self) -> World:
         """The cluster's world. Never raises for what the repository holds."""
@@ -112,26 +124,44 @@ class Builder:
 
     def _start(self) -> None:
         sync = self._root.sync
-        if sync is not None:
+        if sync is None:
+            sync, path = self._stand_in_sync(), self._root.path
+            self._kustomize([(sync, path)])
+        else:
             self._kustomize([(sync, self._root.path)])
-            improved = self.find(KUSTOMIZATION, sync.namespace, sync.name)
-            if improved is not None and improved.spec != sync.spec:
-                # The sync root patches itself: from its second reconciliation on, Flux uses what it built.
-                self._forget()
-                self._sources = Sources(self._workspace.repository, reference_of(improved), self._root.base)
-                path = improved.get("spec", "path")
-                self._kustomize([(improved, posixpath.join(self._root.base, normalise(path if isinstance(path, str) else None)).rstrip("/"))])
-            return
+            path = self._root.path
+        improved = self.find(KUSTOMIZATION, sync.namespace, sync.name) if self._root.sync is not None else None
+        if improved is not None and improved.spec != sync.spec:
+            # The sync root patches itself: from its second reconciliation on, Flux uses what it built.
+            given = improved.get("spec", "path")
+            path = posixpath.join(self._root.base, normalise(given if isinstance(given, str) else None)).rstrip("/")
+            self._sources = Sources(self._workspace.repository, reference_of(improved), self._root.base)
+            again = improved
+        else:
+            again = sync
+        if again is not sync or self._builds_own_variables(sync):
+            kept = dict(self._named), dict(self._makers)
+            self._forget()
+            self._named, self._makers = kept
+            self._kustomize([(again, path)])
+
+    def _builds_own_variables(self, sync: Object) -> bool:
+        """Whether the sync root's own variables were found in what it built: bootstrap applies them by hand, and from then on they are there."""
+        post = sync.get("spec", "postBuild")
+        references = post.get("substituteFrom") if isinstance(post, dict) else None
+        named = [(str(item.get("kind")), str(item.get("name"))) for item in references if isinstance(item, dict)] if isinstance(references, list) else []
+        return any(self.find(kind, sync.namespace, name) or self.maker(kind, sync.namespace, name) for kind, name in named)
+
+    def _stand_in_sync(self) -> Object:
+        """The sync of a cluster whose own one is not in Git."""
         body = {
             "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
             "kind": "Kustomization",
             "metadata": {"name": self._root.name},
             "spec": {"path": self._root.path},
         }
-        stand_in = Object(
-            ObjectId(self._root.name, "kustomize.toolkit.fluxcd.io", "Kustomization", "", self._root.name), body, Origin(fixed(Location(self._root.path)))
-        )
-        self._kustomize([(stand_in, self._root.path)])
+        identity = ObjectId(self._root.name, "kustomize.toolkit.fluxcd.io", "Kustomization", "", self._root.name)
+        return Object(identity, body, Origin(fixed(Location(self._root.path))))
 
     def _forget(self) -> None:
         for held in (self._objects, self._named, self._kinds, self._builds, self._problems, self._not_evaluated, self._pending):
@@ -209,14 +239,19 @@ class Builder:
     def _substituted(self, item: Object, made: BuiltObject, variables: Variables, used: set[str], missing: set[str]) -> dict[str, Any]:
         post = item.get("spec", "postBuild")
         always = isinstance(post, dict) and post.get("substituteStrategy") == "Always"
-        if not isinstance(post, dict) or not (variables.values or always):
+        hidden = bool(variables.outside or variables.absent)
+        if not isinstance(post, dict) or not (variables.values or always or hidden):
             return made.body
-        # Variables from a Secret that nobody can read here may well provide what seems to be missing.
-        result = substitute(made.body, variables.values, strict=not variables.outside and not variables.absent, always=always)
+        result = substitute(made.body, variables.values, strict=not hidden, always=always or hidden, locate=made.locate)
+        if hidden and result.missing:
+            # What nobody can read here may well provide what seems to be missing.
+            guessed = {name: _stand_in(name) for name in result.missing}
+            self._unknown |= set(guessed.values())
+            result = substitute(made.body, {**variables.values, **guessed}, strict=False, always=True, locate=made.locate)
         used |= result.used
         missing |= set(result.missing)
         subject = _subject(self._root.name, made.body)
-        self._problems += [Problem(problem.code, subject, made.locate(()), problem.message) for problem in result.problems]
+        self._problems += [Problem(problem.code, subject, problem.location, problem.message) for problem in result.problems]
         return result.body
 
     def _variables(self, item: Object) -> Variables:
@@ -234,7 +269,7 @@ class Builder:
             kind, name = str(reference.get("kind")), str(reference.get("name"))
             found = self.find(kind, item.namespace, name)
             if found is not None and kind == "ConfigMap":
-                values |= {str(key): str(value) for key, value in (found.get("data", default={}) or {}).items()}
+                values |= {str(key): str(value) for key, value in mapping(found.get("data")).items()}
             elif found is not None:
                 known, hidden = _secret_values(found)
                 values |= known
@@ -242,11 +277,12 @@ class Builder:
                 values |= hidden
                 if hidden:
                     outside.append(f"Secret {name}")
-            elif kind == "Secret" and (sealed := self.find("SealedSecret.bitnami.com", item.namespace, name)) is not None:
-                hidden = {str(key): _stand_in(str(key)) for key in sealed.get("spec", "encryptedData", default={})}
+            elif (maker := self._makers.get((kind, item.namespace, name))) is not None:
+                known, hidden = _made_values(*maker)
+                values |= known
                 unknown |= set(hidden.values())
                 values |= hidden
-                outside.append(f"Secret {name}")
+                outside.append(f"{kind} {name}")
             elif not reference.get("optional"):
                 absent.append(f"{kind} {item.namespace}/{name}")
         inline = post.get("substitute")
@@ -271,7 +307,9 @@ class Builder:
             results = list(pool.map(lambda item: self._workspace.renderer.render(item, self), batch))
         for item, rendered in zip(batch, results, strict=True):
             self._releases[item.namespace, item.name] = rendered
-            self._problems += rendered.problems
+            lacking = [problem for problem in rendered.problems if problem.code == _NO_CHART and self._workspace.lock is None]
+            self._problems += [problem for problem in rendered.problems if problem not in lacking]
+            self._not_evaluated += [NotEvaluated(str(item.id), "what the release renders to", _HAND) for _ in lacking]
             self._not_evaluated += rendered.not_evaluated
             for made in (*rendered.objects, *rendered.hooks):
                 self._add(made)
@@ -329,6 +367,8 @@ class Builder:
         kind = str(found.group_kind)
         self._named[kind, found.namespace, found.name] = found
         self._kinds.setdefault(kind, []).append(found)
+        for product in PRODUCTS[kind](found) if kind in PRODUCTS and kind not in _PLAIN else ():
+            self._makers.setdefault((product.kind, product.namespace, product.name), (found, product))
         if kind == KUSTOMIZATION and (found.namespace, found.name) not in self._builds:
             self._pending.append(found)
         return True
@@ -380,14 +420,24 @@ def _secret_values(secret: Object) -> tuple[dict[str, str], dict[str, str]]:
     """The variables a Secret in Git provides: those that can be read, and stand-ins for those that are encrypted."""
     known: dict[str, str] = {}
     hidden: dict[str, str] = {}
-    for key, value in (secret.get("stringData", default={}) or {}).items():
+    for key, value in mapping(secret.get("stringData")).items():
         if str(value).startswith("ENC["):
             hidden[str(key)] = _stand_in(str(key))
         else:
             known[str(key)] = str(value)
-    for key, value in (secret.get("data", default={}) or {}).items():
+    for key, value in mapping(secret.get("data")).items():
         try:
             known[str(key)] = base64.b64decode(str(value), validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
             hidden[str(key)] = _stand_in(str(key))
     return known, hidden
+
+
+def _made_values(maker: Object, product: Product) -> tuple[dict[str, str], dict[str, str]]:
+    """The variables that a controller's Secret or ConfigMap provides: what its template states in plain text, and stand-ins for its other keys."""
+    spec = maker.spec
+    templates = (mapping(mapping(spec.get("target")).get("template")), mapping(spec.get("template")))
+    stated = {str(key): value for template in templates for key, value in mapping(template.get("data")).items()}
+    known = {key: value for key, value in stated.items() if isinstance(value, str) and "{{" not in value}
+    hidden = (set(stated) | (product.keys or frozenset())) - set(known)
+    return known, {key: _stand_in(key) for key in sorted(hidden)}

@@ -239,7 +239,7 @@ class Charts:
         """A chart in a folder of this repository, its missing dependencies filled in as source-controller's chart builder does."""
         files = self._folder(ref.path or "")
         if "Chart.yaml" not in files:
-            return _missing(ref, "chart-missing", f"is not in this repository: {posixpath.join(ref.path or '', 'Chart.yaml')} does not exist")
+            return _missing(ref, "chart-not-in-repository", f"is not in this repository: {posixpath.join(ref.path or '', 'Chart.yaml')} does not exist")
         try:
             files = flatten(files)
             for dependency in chart_of(files).missing:
@@ -255,7 +255,7 @@ class Charts:
         if url.startswith("file://"):
             path = posixpath.normpath(posixpath.join("/", ref.path or "", url.removeprefix("file://"))).lstrip("/")
             files = self._folder(path)
-            return flatten(files) if files else _missing(ref, "chart-missing", f"depends on {name}, which is not in this repository at {path}")
+            return flatten(files) if files else _missing(ref, "chart-not-in-repository", f"depends on {name}, which is not in this repository at {path}")
         found = self._package(replace(ref, name=name, version=version, url=f"{url.rstrip('/')}/{name}" if url.startswith("oci://") else url, path=None))
         return replace(found, message=f"chart {ref.label} depends on another one: {found.message}") if isinstance(found, Problem) else found.files
 

@@ -15,7 +15,7 @@ from harness.flux.documents import Documents
 from harness.flux.helmrun import Request, render
 from harness.flux.outcome import Gap, Outcome, Rendering, Trouble, from_json, to_json
 from harness.flux.provenance import Provenance
-from harness.flux.rendered import ApiView, ChartFacts, Rendered, View, full_version, hook_events, release_name, release_namespace, runs
+from harness.flux.rendered import ApiView, ChartFacts, MakerView, Rendered, View, full_version, hook_events, release_name, release_namespace, runs
 from harness.flux.values import Values, compose
 from harness.model import Link, Location, NotEvaluated, Object, ObjectId, Origin, Pointer, Problem, fixed, group_of
 
@@ -54,7 +54,7 @@ class HelmRenderer:
         name, namespace = release_name(release), release_namespace(release)
         nothing = Rendered(release, name, namespace)
         ref = resolve(release, view)
-        values = compose(release, view.find)
+        values = compose(release, view.find, view.maker) if isinstance(view, MakerView) else compose(release, view.find)
         if isinstance(ref, Problem):
             return replace(nothing, problems=(ref, *values.problems), not_evaluated=values.unresolved, values=values)
         if values.problems:

@@ -45,6 +45,14 @@ class ApiView(Protocol):
         """The built-in APIs of its version and those of its CRDs."""
 
 
+@runtime_checkable
+class MakerView(Protocol):
+    """A view that also knows what controllers make."""
+
+    def maker(self, kind: str, namespace: str, name: str) -> Object | None:
+        """What a controller makes a Secret or ConfigMap from, or None."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChartFacts:
     """What is known of a chart, from its package or from the lock. ``digest`` is the package's, empty when read from the lock."""

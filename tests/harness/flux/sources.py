@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from harness.flux.discovery import Reference, normalise
 from harness.flux.kinds import source_kind
+from harness.flux.makers import items
 from harness.flux.remotes import address, checkout
 
 if TYPE_CHECKING:
@@ -85,29 +86,76 @@ class Sources:
         for generator in generators():
             if generator.namespace != namespace:
                 continue
-            for artifact in generator.get("spec", "artifacts", default=[]):
+            for artifact in items(generator.get("spec", "artifacts")):
                 if isinstance(artifact, dict) and artifact.get("name") == name:
                     return self._copied(generator, artifact, folder, find)
         return Resolved(None, f"ExternalArtifact {namespace}/{name} has no ArtifactGenerator in this repository", None)
 
     def _copied(self, generator: Object, artifact: dict[str, object], folder: str, find: Find) -> Resolved:
-        aliases = {str(item.get("alias")): item for item in generator.get("spec", "sources", default=[]) if isinstance(item, dict)}
-        copies = artifact.get("copy")
-        for operation in copies if isinstance(copies, list) else []:
-            origin = re.match(r"^@([^/]+)/(.*)$", str(operation.get("from", ""))) if isinstance(operation, dict) else None
-            target = re.match(r"^@artifact/(.*)$", str(operation.get("to", ""))) if isinstance(operation, dict) else None
-            if origin is None or target is None or origin[1] not in aliases:
+        """The folder that a folder of an artifact is a copy of. Later operations overwrite what earlier ones copied."""
+        aliases = {str(item.get("alias")): item for item in items(generator.get("spec", "sources")) if isinstance(item, dict)}
+        named = f"{generator.kind} {generator.namespace}/{generator.name}"
+        into: list[str] = []
+        elsewhere = ""
+        for operation in reversed(items(artifact.get("copy"))):
+            copied = _operation(operation)
+            if copied is None or copied.alias not in aliases:
                 continue
-            source = aliases[origin[1]]
+            source = aliases[copied.alias]
+            leads_here = _is_at_or_below(folder, copied.goal)
+            if not leads_here and not _is_at_or_below(copied.goal, folder):
+                continue
+            kind, name = str(source.get("kind")), str(source.get("name"))
             namespace = str(source.get("namespace") or generator.namespace)
-            if not self.is_this(str(source.get("kind")), namespace, str(source.get("name")), find):
-                continue
-            start, goal = normalise(re.sub(r"/?\*\*?$", "", origin[2])), normalise(target[1])
-            if not re.search(r"\*\*?$", origin[2]):
-                goal = posixpath.join(goal, posixpath.basename(start)) if target[1].endswith("/") else goal
-            if folder == goal or folder.startswith(goal + "/") or not goal:
-                return Resolved(posixpath.join(self._base, start, folder[len(goal) :].lstrip("/")).rstrip("/"), "", generator)
-        return Resolved(None, f"no copy operation of {generator.kind} {generator.namespace}/{generator.name} leads to {folder or 'its root'}", generator)
+            if not self.is_this(kind, namespace, name, find):
+                elsewhere = elsewhere or f"{named} copies it from {kind} {namespace}/{name}, which is another source"
+            elif leads_here:
+                rest = folder[len(copied.goal) :].lstrip("/")
+                return Resolved(posixpath.join(self._base, copied.start, rest).rstrip("/"), "", generator)
+            else:
+                into.append(posixpath.join(self._base, copied.start).rstrip("/"))
+        if len(into) == 1 and not elsewhere:
+            # Flux makes a kustomization of a folder that only holds another one: the inner one is what is built.
+            return Resolved(into[0], "", generator)
+        if into:
+            return Resolved(None, f"{named} puts {folder or 'its root'} together from several folders", generator)
+        return Resolved(None, elsewhere or f"no copy operation of {named} leads to {folder or 'its root'}", generator)
+
+
+class _Operation(NamedTuple):
+    """One copy operation on folders: ``goal`` in the artifact has the content of ``start`` in the source."""
+
+    alias: str
+    start: str
+    goal: str
+
+
+def _operation(operation: object) -> _Operation | None:
+    """A copy operation as its folders, with the meaning of ``cp``.
+
+    ``dir/`` or ``dir`` becomes a sub-folder of a target that ends in a slash, ``dir/**`` is its content. An operation that selects single files
+    (``*.yaml``, ``config.yaml``) is taken for one on their folder.
+    Source: source-watcher docs/spec/v1beta1/artifactgenerators.md, Copy Operations.
+    """
+    if not isinstance(operation, dict):
+        return None
+    origin = re.match(r"^@([^/]+)/(.*)$", str(operation.get("from", "")), re.DOTALL)
+    target = re.match(r"^@artifact/(.*)$", str(operation.get("to", "")), re.DOTALL)
+    if origin is None or target is None:
+        return None
+    pattern, to = origin[2], target[1]
+    goal = normalise(to)
+    if "*" in pattern:
+        fixed = pattern.partition("*")[0]
+        return _Operation(origin[1], normalise(posixpath.dirname(fixed)), goal)
+    start = normalise(pattern)
+    if start.endswith((".yaml", ".yml")):
+        return _Operation(origin[1], posixpath.dirname(start), goal if to.endswith("/") else posixpath.dirname(goal))
+    return _Operation(origin[1], start, posixpath.join(goal, posixpath.basename(start)) if to.endswith("/") or not to else goal)
+
+
+def _is_at_or_below(path: str, folder: str) -> bool:
+    return not folder or path == folder or path.startswith(folder + "/")
 
 
 def reference_of(kustomization: Object) -> Reference:

@@ -68,13 +68,13 @@ class Values:
         return self._release.locate("spec", "values") if "values" in self._release.spec else self._release.locate("spec")
 
 
-def compose(release: Object, find: Callable[[str, str, str], Object | None]) -> Values:
-    """The values of a HelmRelease. ``find(kind, namespace, name)`` looks up what it refers to.
+def compose(release: Object, find: Callable[[str, str, str], Object | None], maker: Callable[[str, str, str], Object | None] = lambda *_: None) -> Values:
+    """The values of a HelmRelease. ``find(kind, namespace, name)`` looks up what it refers to, ``maker`` what a controller makes it from.
 
     Problems: ``values-source-missing``, ``values-key-missing``, ``values-unreadable``, ``values-reference``.
     """
     inline = release.get("spec", "values", default={})
-    composer = _Composer(release, inline if isinstance(inline, dict) else {}, find)
+    composer = _Composer(release, inline if isinstance(inline, dict) else {}, find, maker)
     references = release.get("spec", "valuesFrom", default=[])
     for index, reference in enumerate(references if isinstance(references, list) else []):
         if isinstance(reference, dict):
@@ -83,8 +83,15 @@ def compose(release: Object, find: Callable[[str, str, str], Object | None]) -> 
 
 
 class _Composer:
-    def __init__(self, release: Object, inline: dict[str, Any], find: Callable[[str, str, str], Object | None]) -> None:
+    def __init__(
+        self,
+        release: Object,
+        inline: dict[str, Any],
+        find: Callable[[str, str, str], Object | None],
+        maker: Callable[[str, str, str], Object | None],
+    ) -> None:
         self._release = release
+        self._maker = maker
         # helm-controller merges maps without copying what is below, so that what a targetPath sets in `result` is also set in the
         # inline values, which are merged once more at the end. Whether inline values win depends on that: it is done the same way here.
         self._inline = copy.deepcopy(inline)
@@ -162,6 +169,8 @@ class _Composer:
                 self._problem("values-key-missing", index, f"SealedSecret {sealed.namespace}/{name} has no key {key}")
             else:
                 self._hidden(kind, name, key, target, f"the value is sealed in SealedSecret {name}")
+        elif (maker := self._maker(kind, self._release.namespace, name)) is not None:
+            self._hidden(kind, name, key, target, f"{maker.kind} {maker.name} makes it in the cluster")
         elif optional:
             self._unresolved.append(NotEvaluated(str(self._release.id), f"values from {kind} {name}", "it is optional and not in this repository"))
         else:

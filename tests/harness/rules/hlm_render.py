@@ -174,7 +174,7 @@ def _repository(image: str) -> str:
     return head if colon and "/" not in tag else name
 
 
-_CHART_CODES: Final = ("chart-corrupt", "chart-missing", "chart-unreachable", "chart-values-file", "chart-version")
+_CHART_CODES: Final = ("chart-corrupt", "chart-missing", "chart-not-in-repository", "chart-unreachable", "chart-values-file", "chart-version")
 _HELM_CODES: Final = (
     "helm-duplicate-key",
     "helm-duplicate-object",

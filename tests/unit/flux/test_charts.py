@@ -262,7 +262,7 @@ def test_a_local_chart_gets_its_dependencies(tmp_path: Path) -> None:
 
 def test_a_local_chart_that_is_not_there(tmp_path: Path) -> None:
     charts = Charts(None, Cache(None), TOOLS, repository=tree(tmp_path, a_yaml=""))
-    assert fetched(charts, ref(path="charts/web")) == "chart-missing: chart web 1.0.0 is not in this repository: charts/web/Chart.yaml does not exist"
+    assert fetched(charts, ref(path="charts/web")) == "chart-not-in-repository: chart web 1.0.0 is not in this repository: charts/web/Chart.yaml does not exist"
 
 
 def test_names_of_dependencies_do_not_lead_out_of_the_chart(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from harness.engines.schema import SchemaSet
 
+
 class KubeconformError(RuntimeError):
     """The binary is missing, or gave no readable answer."""
 

@@ -30,7 +30,7 @@ _LABEL_1035_ERROR = (
     "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character"
 )
 _QUALIFIED_ERROR = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
-_LABEL_VALUE_ERROR = f"a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and {_QUALIFIED_ERROR[61:]}"
+_LABEL_VALUE_ERROR = f"a valid label must be an empty string or {_QUALIFIED_ERROR.removeprefix('must ')}"
 
 
 def _too_long(limit: int) -> str:

@@ -33,6 +33,7 @@ _SPECIAL: dict[str, dict[str, Any]] = {
     "io.k8s.apimachinery.pkg.api.resource.Quantity": {"type": ["string", "number", "null"], "format": "k8s-quantity"},
     "io.k8s.apimachinery.pkg.util.intstr.IntOrString": {"type": ["string", "integer", "null"]},
     f"{_META}Time": {"type": ["string", "null"], "format": "k8s-time"},
+    f"{_META}MicroTime": {"type": ["string", "null"], "format": "k8s-time"},
 }
 _RANGES = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
 

@@ -63,8 +63,10 @@ def validate_cluster_role_binding(body: Json, check: Check) -> None:
 
 
 def _binding(body: Json, check: Check, *, namespaced: bool) -> None:
-    reference = mapping(body.get("roleRef"))
-    check.reference(reference, "name", ("roleRef",), names.path_segment)
+    if isinstance(body.get("roleRef"), dict):
+        check.reference(body["roleRef"], "name", ("roleRef",), names.path_segment)
+    elif "roleRef" in body and body["roleRef"] is None:
+        check.error(("roleRef",), "required field is missing", "required")
     for place, subject in each(body.get("subjects"), ("subjects",)):
         check.required(subject, "name", place)
         kind, group = subject.get("kind"), subject.get("apiGroup")

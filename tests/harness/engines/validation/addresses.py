@@ -10,6 +10,8 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, Any
 
+from harness.engines.network import is_link_local_multicast
+
 if TYPE_CHECKING:
     from harness.engines.validation.context import Check
     from harness.model import Pointer
@@ -44,6 +46,14 @@ def legacy_ip(value: Any, check: Check, at: Pointer) -> None:
     """Adds an error for a string that is no address."""
     if isinstance(value, str) and parse_ip(value) is None:
         check.error(at, f"must be a valid IP address (e.g. 10.9.8.7 or 2001:db8::ffff), not {value!r}", "address", value)
+
+
+def ordinary_ip(value: Any, check: Check, at: Pointer) -> None:
+    """``ValidateNonSpecialIP``: an address that another host could have."""
+    legacy_ip(value, check, at)
+    parsed = parse_ip(value) if isinstance(value, str) else None
+    if parsed is not None and (parsed.is_unspecified or parsed.is_loopback or parsed.is_link_local or is_link_local_multicast(parsed)):
+        check.error(at, f"may not be an unspecified, loopback or link-local address, not {value!r}", "address", value)
 
 
 def legacy_cidr(value: Any, check: Check, at: Pointer) -> None:

@@ -109,7 +109,7 @@ def _host_ports(container: Json, check: Check, at: Pointer, seen: set[tuple[str,
         if host_port:
             key = (text(port.get("protocol")) or "TCP", text(port.get("hostIP")), host_port)
             if key in seen:
-                check.error((*place, "hostPort"), f"duplicate host port {key[0]}/{key[1]}/{host_port}", "duplicate")
+                check.error((*place, "hostPort"), f"duplicate host port {host_port}/{key[0]}", "duplicate")
             seen.add(key)
 
 

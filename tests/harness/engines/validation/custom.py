@@ -9,7 +9,11 @@ not compile.
 from __future__ import annotations
 
 import re
+import warnings
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+import jsonschema_rs
 
 from harness.engines import names
 from harness.engines.validation.admission import validate_client_config
@@ -251,9 +255,28 @@ def _node_errors(node: Json, nested: bool) -> Iterator[tuple[str, str]]:
     pattern = node.get("pattern")
     if isinstance(pattern, str) and _NOT_RE2.search(pattern):
         yield "pattern", "must be a valid regular expression: RE2 has no look-around"
+    elif isinstance(pattern, str) and not _is_pattern(pattern):
+        yield "pattern", f"must be a valid regular expression, not {pattern!r}"
     default = node.get("default")
     if default is not None:
         yield from _default_errors(node, kind, default)
+
+
+@lru_cache(maxsize=4096)
+def _is_pattern(pattern: str) -> bool:
+    """Whether a pattern can be RE2's: a mistake is what both Rust's and Python's engines refuse, and \\Q and \\C do not explain."""
+    if "\\Q" in pattern or "\\C" in pattern:
+        return True
+    try:
+        jsonschema_rs.Draft202012Validator({"pattern": pattern}, pattern_options=jsonschema_rs.RegexOptions())
+    except (jsonschema_rs.ValidationError, ValueError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                re.compile(pattern)
+            except (re.error, OverflowError, RecursionError):
+                return False
+    return True
 
 
 def _default_errors(node: Json, kind: Any, default: Any) -> Iterator[tuple[str, str]]:
@@ -269,8 +292,6 @@ def _structural_errors(node: Json, kind: Any) -> Iterator[tuple[str, str]]:
     preserve, either = node.get("x-kubernetes-preserve-unknown-fields"), node.get("x-kubernetes-int-or-string") is True
     if not kind and not either and preserve is not True:
         yield "type", "must not be empty"
-    if kind and either:
-        yield "type", "must be empty if x-kubernetes-int-or-string is true"
     if kind == "array" and node.get("items") is None:
         yield "items", "must be specified"
     if preserve is False:

@@ -207,7 +207,11 @@ _OTHER: dict[str, dict[str, Constraint]] = {
     "api.policy.v1.PodDisruptionBudgetSpec": {"unhealthyPodEvictionPolicy": _one_of("IfHealthyBudget", "AlwaysAllow")},
     "api.rbac.v1.RoleRef": {"kind": _one_of("Role", "ClusterRole"), "apiGroup": _one_of("rbac.authorization.k8s.io", "")},
     "api.rbac.v1.Subject": {"kind": _one_of("ServiceAccount", "User", "Group")},
-    "api.autoscaling.v1.HorizontalPodAutoscalerSpec": {"minReplicas": _at_least(0), "maxReplicas": _at_least(1)},
+    "api.autoscaling.v1.HorizontalPodAutoscalerSpec": {
+        "minReplicas": _at_least(0),
+        "maxReplicas": _at_least(1),
+        "targetCPUUtilizationPercentage": _at_least(1),
+    },
     "api.storage.v1.StorageClass": {"reclaimPolicy": _one_of("Delete", "Retain", ""), "volumeBindingMode": _one_of("Immediate", "WaitForFirstConsumer")},
     "api.storage.v1.CSIDriverSpec": {
         "fsGroupPolicy": _one_of("ReadWriteOnceWithFSType", "File", "None"),

@@ -81,6 +81,7 @@ def validate_metadata(body: Json, api_version: str, kind: str, scope: str, repor
         check.error((*at, "name"), "name or generateName is required", "required")
     namespace = metadata.get("namespace")
     if namespace and scope == "Cluster":
+        # The server drops it without a word (EnsureObjectNamespaceMatchesRequestNamespace); callers can tell by the keyword.
         check.error((*at, "namespace"), f"must not be set: {kind} is cluster-scoped", "scope", namespace)
     elif namespace:
         check.syntax(namespace, names.dns1123_label, (*at, "namespace"))

@@ -34,6 +34,12 @@ def validate_pod(body: Json, check: Check) -> None:
     if isinstance(spec, dict):
         _annotations(mapping(body.get("metadata")).get("annotations"), spec, check, ("metadata", "annotations"))
         validate_pod_spec(spec, check, ("spec",))
+        for field in ("containers", "initContainers"):
+            # validateContainersOnlyForPod: templates may have the spaces.
+            for place, container in each(spec.get(field), ("spec", field)):
+                image = text(container.get("image"))
+                if image != image.strip():
+                    check.error((*place, "image"), f"must not have leading or trailing whitespace, not {image!r}", "invalid", image)
 
 
 def validate_template(value: Any, check: Check, at: Pointer) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.engines import names
-from harness.engines.validation.addresses import legacy_cidr, legacy_ip, parse_ip
+from harness.engines.validation.addresses import legacy_cidr, legacy_ip, ordinary_ip
 from harness.engines.validation.context import Check, Json, each, each_text, items, mapping, number, text
 
 if TYPE_CHECKING:
@@ -36,10 +36,7 @@ def validate_service(body: Json, check: Check) -> None:
     _ports(spec, kind, check, at)
     check.labels(spec.get("selector"), (*at, "selector"))
     for place, address in each_text(spec.get("externalIPs"), (*at, "externalIPs")):
-        legacy_ip(address, check, place)
-        parsed = parse_ip(address)
-        if parsed is not None and (parsed.is_unspecified or parsed.is_loopback or parsed.is_link_local or parsed.is_multicast):
-            check.error(place, "may not be an unspecified, loopback, link-local or multicast address", "address", address)
+        ordinary_ip(address, check, place)
     _load_balancer(spec, kind, mapping(mapping(body.get("metadata")).get("annotations")), check, at)
 
 
@@ -134,7 +131,7 @@ def validate_endpoints(body: Json, check: Check) -> None:
         for field in ("addresses", "notReadyAddresses"):
             for where, address in each(subset.get(field), (*place, field)):
                 if check.required(address, "ip", where):
-                    legacy_ip(address["ip"], check, (*where, "ip"))
+                    ordinary_ip(address["ip"], check, (*where, "ip"))
                 check.optional_name(address, "hostname", names.dns1123_label, where)
         ports = items(subset.get("ports"))
         for where, port in each(ports, (*place, "ports")):
@@ -158,7 +155,7 @@ def validate_endpoint_slice(body: Json, check: Check) -> None:
             check.error((*place, "addresses"), "must have at most 100 items", "size")
         for where, address in each_text(addresses, (*place, "addresses")):
             if body.get("addressType") in ("IPv4", "IPv6"):
-                legacy_ip(address, check, where)
+                ordinary_ip(address, check, where)
         check.optional_name(endpoint, "hostname", names.dns1123_label, place)
     seen: set[str] = set()
     for place, port in each(ports, ("ports",)):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from harness.flux.archive import ArchiveError, read_tar
 from harness.flux.semver import parse as parse_version
 from harness.flux.semver import parse_range
-from harness.flux.templates import asked_versions, reaching_lookup, reaching_random
+from harness.flux.templates import asked_versions, code_of, lift, reaching_lookup, reaching_random
 from harness.source.yaml import loads
 
 if TYPE_CHECKING:
@@ -204,14 +204,14 @@ def chart_of(files: Mapping[str, bytes], depth: int = 0) -> Chart:
 
 def questions(files: Mapping[str, bytes], chart: Chart) -> Questions:
     """What the chart's templates ask, over all its sub-charts, whether they are used or not."""
-    sources = dict(_sources(files))
+    codes = {path: code_of(lift(text)[0]) for path, text in _sources(files)}
     return Questions(
         name=chart.name,
         version=chart.version,
-        api_versions=asked_versions(sources),
-        random=reaching_random(sources),
-        lookups=reaching_lookup(sources),
-        templates=len(sources),
+        api_versions=asked_versions(codes),
+        random=reaching_random(codes),
+        lookups=reaching_lookup(codes),
+        templates=len(codes),
     )
 
 

@@ -108,7 +108,8 @@ class Package:
             for path, content in self.files.items():
                 if not _is_template(path) or not (self.questions.random or b"CustomResourceDefinition" in content) or not _is_text(content):
                     continue
-                text, lifted = lift(freeze(content.decode()) if self.questions.random else content.decode())
+                text, lifted = lift(content.decode())
+                text = freeze(text) if self.questions.random else text
                 if text.encode() != content:
                     changed[path] = text.encode()
                     blocks |= lifted

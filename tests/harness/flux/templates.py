@@ -55,9 +55,9 @@ _SPEC: Final = re.compile(r"^spec:[ \t]*$", re.MULTILINE)
 #: The ends of what stands around a document.
 _ENDS: Final = re.compile(r"(?:\s*\{\{-?\s*end\s*-?\}\}\s*)*")
 _LOWER: Final = re.compile(r"^spec: (plimsoll-lifted-[0-9a-f]{20})$", re.MULTILINE)
-_ACTION: Final = re.compile(r"\{\{(?P<comment>-?\s*/\*.*?\*/\s*-?\}\})?(?:(?P<body>(?:\"(?:\\.|[^\"\\\n])*\"|`[^`]*`|[^\"`}]|\}(?!\}))*)\}\})?", re.DOTALL)
+_ACTION: Final = re.compile(r"\{\{(?:(?P<comment>-?\s*/\*.*?\*/\s*-?\}\})|(?P<body>(?:\"(?:\\.|[^\"\\\n])*\"|`[^`]*`|[^\"`}]++|\}(?!\}))*)\}\})", re.DOTALL)
 _STRING: Final = re.compile(r"\"(?:\\.|[^\"\\\n])*\"|`[^`]*`")
-_DEFINE: Final = re.compile(r"\{\{-?\s*define\s+\"([^\"]+)\"")
+_DEFINE: Final = re.compile(r"^-?\s*define\s+\"([^\"]+)\"", re.MULTILINE)
 _INCLUDE: Final = re.compile(r"\b(?:include|template)\s+\"([^\"]+)\"")
 _HAS_LITERAL: Final = re.compile(r"\.Capabilities\.APIVersions\.Has\s+\"([^\"]+)\"")
 _API_VERSIONS: Final = re.compile(r"\bAPIVersions\b")
@@ -65,17 +65,20 @@ _RANDOM: Final = re.compile(r"(?<![.$\w-])(" + "|".join(_STAND_INS) + r")(?![\w-
 _LOOKUP: Final = re.compile(r"(?<![.$\w-])lookup(?![\w.-])")
 
 
-def _actions(text: str) -> Iterator[re.Match[str]]:
-    return (match for match in _ACTION.finditer(text) if match["body"] and not match["comment"])
+def code_of(text: str) -> str:
+    """What a template executes: the insides of its actions, one below the other, without comments."""
+    return "\n".join(match["body"] for match in _ACTION.finditer(text) if match["body"]) if "{{" in text else ""
 
 
-def asked_versions(sources: Mapping[str, str]) -> frozenset[str] | None:
-    """The texts that templates ask ``.Capabilities.APIVersions.Has`` for; None when one of them asks with a variable or looks at the whole set."""
+def asked_versions(codes: Mapping[str, str]) -> frozenset[str] | None:
+    """The texts that templates ask ``.Capabilities.APIVersions.Has`` for; None when one of them asks with a variable or looks at the whole set.
+
+    ``codes`` here and below: what templates execute (:func:`code_of`) by their paths.
+    """
     asked: set[str] = set()
-    for text in sources.values():
-        if "APIVersions" not in text:
+    for code in codes.values():
+        if "APIVersions" not in code:
             continue
-        code = "\n".join(match["body"] for match in _actions(text))
         literals = _HAS_LITERAL.findall(code)
         asked.update(literals)
         if len(_API_VERSIONS.findall(_STRING.sub('""', code))) != len(literals):
@@ -83,27 +86,28 @@ def asked_versions(sources: Mapping[str, str]) -> frozenset[str] | None:
     return frozenset(asked)
 
 
-def reaching_random(sources: Mapping[str, str]) -> frozenset[str]:
+def reaching_random(codes: Mapping[str, str]) -> frozenset[str]:
     """The paths of the templates that can reach a random or time function, themselves or through what they include."""
-    return _reaching(sources, _RANDOM, tuple(_STAND_INS))
+    return _reaching(codes, _RANDOM)
 
 
-def reaching_lookup(sources: Mapping[str, str]) -> frozenset[str]:
+def reaching_lookup(codes: Mapping[str, str]) -> frozenset[str]:
     """The paths of the templates that can reach ``lookup``."""
-    return _reaching(sources, _LOOKUP, ("lookup",))
+    return _reaching(codes, _LOOKUP)
 
 
-def _reaching(sources: Mapping[str, str], function: re.Pattern[str], words: tuple[str, ...]) -> frozenset[str]:
-    if not any(word in text for text in sources.values() for word in words):
+def _reaching(codes: Mapping[str, str], function: re.Pattern[str]) -> frozenset[str]:
+    direct = {path for path, code in codes.items() if function.search(code) and function.search(_STRING.sub('""', code))}
+    if not direct:
         return frozenset()
     # A unit is a define or the part of a file before the first; a define runs up to the next one.
     units: dict[tuple[str, str], tuple[bool, frozenset[str]]] = {}
-    for path, text in sources.items():
-        starts = [(match.start(), match[1]) for match in _DEFINE.finditer(text)]
-        for (start, name), end in zip([(0, ""), *starts], [*(at for at, _ in starts), len(text)], strict=True):
-            code = "\n".join(match["body"] for match in _actions(text[start:end]))
-            units[path, name] = bool(function.search(_STRING.sub('""', code))), frozenset(_INCLUDE.findall(code))
-    tainted = {unit for unit, (direct, _) in units.items() if direct}
+    for path, code in codes.items():
+        starts = [(match.start(), match[1]) for match in _DEFINE.finditer(code)]
+        for (start, name), end in zip([(0, ""), *starts], [*(at for at, _ in starts), len(code)], strict=True):
+            part = code[start:end]
+            units[path, name] = path in direct and bool(function.search(_STRING.sub('""', part))), frozenset(_INCLUDE.findall(part))
+    tainted = {unit for unit, (found, _) in units.items() if found}
     names = {name for _, name in tainted if name}
     size = -1
     while size != len(tainted):
@@ -117,8 +121,8 @@ def freeze(text: str) -> str:
     """A template in which random and time functions give the same text every time. Line numbers stay."""
 
     def in_action(match: re.Match[str]) -> str:
-        body, comment = match["body"], match["comment"]
-        if comment or not body or not _RANDOM.search(body):
+        body = match["body"]
+        if not body or not _RANDOM.search(body):
             return match[0]
         parts: list[str] = []
         position = 0

@@ -7,6 +7,7 @@ import pytest
 from harness.flux.templates import (
     FROZEN,
     asked_versions,
+    code_of,
     freeze,
     frozen_pointers,
     is_frozen,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         ('{{- if or (.Capabilities.APIVersions.Has "a/v1") ($.Capabilities.APIVersions.Has "b/v1/K") -}}', {"a/v1", "b/v1/K"}),
         ("# .Capabilities.APIVersions in a comment", frozenset()),
         ("{{/* .Capabilities.APIVersions.Has $x */}}", frozenset()),
+        ('{{- /* a comment */ -}}\n{{ .Capabilities.APIVersions.Has "a/v1" }}', {"a/v1"}),
         ('{{ "APIVersions" }}', frozenset()),
         ("{{ .Capabilities.APIVersions.Has $wanted }}", None),
         ('{{ .Capabilities.APIVersions.Has (printf "%s" "a") }}', None),
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     ],
 )
 def test_asked_versions(text: str, asked: frozenset[str] | None) -> None:
-    assert asked_versions({"templates/a.yaml": text, "templates/b.yaml": ""}) == asked
+    assert asked_versions({"templates/a.yaml": code_of(text), "templates/b.yaml": ""}) == asked
 
 
 def test_random_functions_are_found_through_includes() -> None:
@@ -50,7 +52,7 @@ def test_random_functions_are_found_through_includes() -> None:
         "templates/other.yaml": 'a: {{ include "name" . }}',
         "templates/text.yaml": 'a: {{ "randAlphaNum" }} now randInt {{/* now */}} {{ .now }} {{ $now }}',
     }
-    assert reaching_random(sources) == {"templates/direct.yaml", "templates/indirect.yaml"}
+    assert reaching_random({path: code_of(text) for path, text in sources.items()}) == {"templates/direct.yaml", "templates/indirect.yaml"}
 
 
 def test_lookups_are_found_in_the_file_that_defines_them_too() -> None:
@@ -60,7 +62,7 @@ def test_lookups_are_found_in_the_file_that_defines_them_too() -> None:
         "templates/c.yaml": "{{ .Values.lookup }}",
     }
     # What follows a define in a file is not told apart from it.
-    assert reaching_lookup(sources) == {"templates/all.yaml", "templates/b.yaml"}
+    assert reaching_lookup({path: code_of(text) for path, text in sources.items()}) == {"templates/all.yaml", "templates/b.yaml"}
 
 
 RANDOM = """\
@@ -81,7 +83,7 @@ k: {{ encryptAES "key" "text" | quote }}
 l: {{ randInt 3 9 }}
 m: {{ "now is randAlphaNum" }}
 n: {{ now.Year }}
-o: {{ shuffle "abc" }}
+o: {{ shuffle "abc" }}{{/* a comment */}}
 p: {{ 12 | randAlpha }}
 """
 

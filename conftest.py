@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from harness.suite import Verdict
 
 TIERS = ("unit", "static", "e2e")
+#: As for the commands: 0 clean, 1 findings, 2 could not check.
+COULD_NOT_CHECK = 2
 VERDICT = pytest.StashKey["Verdict"]()
 COUNTED = pytest.StashKey[int]()
 
@@ -85,6 +87,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.section("what was proven, and what was not evaluated")
     for cluster, number in verdict.objects.items():
         terminalreporter.line(f"{cluster}: {number} objects")
+    for opinion in verdict.opinions:
+        terminalreporter.line(f"kubeconform disagrees: {opinion}")
     lines = ledger(verdict.ledger, full=config.getoption("--ledger"))
     for line in lines:
         terminalreporter.line(f"not evaluated: {line}")
@@ -93,6 +97,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def _verdict(config: pytest.Config) -> Verdict:
     """Build and check everything once, when the first family is collected."""
     if VERDICT not in config.stash:
+        from harness.engines.kubeconform import KubeconformError
+        from harness.flux.tools import ToolError
         from harness.flux.workspace import Options, Workspace
         from harness.suite import prove
 
@@ -108,8 +114,12 @@ def _verdict(config: pytest.Config) -> Verdict:
         workspace = Workspace(config.getoption("--repo"), options)
         if not workspace.selected:
             known = ", ".join(root.name for root in workspace.clusters) or "none"
-            raise pytest.UsageError(f"no cluster to look at in {workspace.root}: found {known}")
-        config.stash[VERDICT] = prove(workspace, progress=lambda message: _tell(reporter, message))
+            pytest.exit(f"could not check: no cluster to look at in {workspace.root}: found {known}", returncode=COULD_NOT_CHECK)
+        try:
+            verdict = prove(workspace, progress=lambda message: _tell(reporter, message), second_opinion=config.getoption("--kubeconform"))
+        except (KubeconformError, ToolError) as error:
+            pytest.exit(f"could not check: {error}", returncode=COULD_NOT_CHECK)
+        config.stash[VERDICT] = verdict
     return config.stash[VERDICT]
 
 

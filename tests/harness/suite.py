@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.compliance.waivers import load_waivers
+from harness.engines import kubeconform
 from harness.flux.discovery import manifests
 from harness.model import NotEvaluated
 from harness.rules import all_rules, gaps
@@ -35,6 +36,8 @@ class Verdict:
     waived: dict[Finding, str] = field(default_factory=dict)
     ledger: list[NotEvaluated] = field(default_factory=list)
     objects: dict[str, int] = field(default_factory=dict)
+    opinions: list[str] = field(default_factory=list)
+    """Where kubeconform, if it was asked, judges an object differently."""
 
     @property
     def findings(self) -> list[Finding]:
@@ -42,8 +45,11 @@ class Verdict:
         return [finding for case in self.cases for finding in case.findings if finding not in self.waived]
 
 
-def prove(workspace: Workspace, *, progress: Callable[[str], None] = lambda _message: None) -> Verdict:
-    """Hold every rule against the repository. ``progress`` is told which cluster is being built."""
+def prove(workspace: Workspace, *, progress: Callable[[str], None] = lambda _message: None, second_opinion: bool = False) -> Verdict:
+    """Hold every rule against the repository. ``progress`` is told which cluster is being built.
+
+    ``second_opinion`` asks kubeconform about every rendered object too. Raises KubeconformError when it cannot be had.
+    """
     own = workspace.repository.exists(_OWN)
     rules = [rule for rule in all_rules() if own or not rule.own_only]
     verdict = Verdict()
@@ -61,6 +67,9 @@ def prove(workspace: Workspace, *, progress: Callable[[str], None] = lambda _mes
             verdict.ledger += gaps(world)
         verdict.ledger += [*world.not_evaluated, *_elided(world)]
         verdict.objects[root.name] = len(world.objects)
+        if second_opinion:
+            progress(f"asking kubeconform about {root.name}")
+            verdict.opinions += _second_opinion(world)
         context.add(world)
     with workspace.phase("rules"):
         files = _files(workspace, context)
@@ -72,6 +81,14 @@ def prove(workspace: Workspace, *, progress: Callable[[str], None] = lambda _mes
     verdict.ledger += unmatched(rules, verdict.cases)
     _waive(workspace, verdict)
     return verdict
+
+
+def _second_opinion(world: World) -> Iterator[str]:
+    bodies = [item.body for item in world.objects if not item.origin.elided]
+    names = [item.id for item in world.objects if not item.origin.elided]
+    for found in kubeconform.disagreements(bodies, world.schemas, kubeconform.run(bodies, world.schemas)):
+        verdict = f"only kubeconform refuses it: {found.theirs}" if found.theirs else f"kubeconform accepts it, we do not: {'; '.join(found.ours)}"
+        yield f"{names[found.index]}: {verdict}"
 
 
 def _elided(world: World) -> Iterator[NotEvaluated]:

@@ -47,6 +47,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Build and check before anything is collected: what prevents it is then said once, and ends the run."""
+    cases = Path(__file__).parent / "tests" / "static"
+    asked = [Path(session.config.invocation_params.dir, argument.partition("::")[0]) for argument in session.config.args]
+    if any(path.is_relative_to(cases) or cases.is_relative_to(path) for path in asked):
+        _verdict(session.config)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makeitem(collector: pytest.Module, obj: object) -> list[CaseItem] | None:
     if not isinstance(obj, Family):
         return None

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from harness.flux.kustomize import BuiltObject, Kustomizer
+from harness.flux.patches import read_patches
 from harness.flux.reduce import FORMAT, pretty, reduce
 from harness.model import Location, Object, Problem
 from harness.source.repository import Repository
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from harness.flux.cache import Cache
     from harness.flux.charts import Charts
     from harness.flux.kustomize import Built
+    from harness.flux.patches import Patch
     from harness.flux.tools import Tools
 
 _FOLDER: Final = "artifacts"
@@ -58,8 +60,9 @@ class ArtifactBuild:
 class Artifacts:
     """Builds Kustomizations whose source is an artifact at hand. Safe to share between threads."""
 
-    def __init__(self, charts: Charts, cache: Cache, tools: Tools, lock: Path | None) -> None:
-        """``lock``: the lock's folder, None when the repository has none."""
+    def __init__(self, repository: Repository, charts: Charts, cache: Cache, tools: Tools, lock: Path | None) -> None:
+        """``repository`` holds the Kustomizations; ``lock``: the lock's folder, None when the repository has none."""
+        self._repository = repository
         self._charts = charts
         self._cache = cache
         self._tools = tools
@@ -80,7 +83,7 @@ class Artifacts:
         if artifact is None:
             return None
         built = artifact.kustomizer.build("", kustomization.spec, where=lambda pointer: kustomization.locate("spec", *pointer))
-        built = _relocated(built, kustomization, source)
+        built = _relocated(built, kustomization, source, self._repository)
         if artifact.problem is not None:
             code, message = artifact.problem
             found = Problem(code, str(kustomization.id), source.locate("spec", "ref"), f"{message}: {_COMMAND}")
@@ -148,17 +151,32 @@ def _file(url: str, tag: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "-", f"{name}-{tag}") + ".json"
 
 
-def _relocated(built: Built, kustomization: Object, source: Object) -> Built:
+def _relocated(built: Built, kustomization: Object, source: Object, home: Repository) -> Built:
     """Lines of the unpacked artifact mean nothing to anyone: point to the tag that chose it, unless a patch of the Kustomization set the field."""
     here = source.locate("spec", "ref")
     mine = kustomization.locate("spec").path
+    patches = _patches(kustomization, home)
 
     def moved(made: BuiltObject) -> BuiltObject:
         def locate(pointer: tuple[str | int, ...]) -> Location:
             found = made.locate(pointer)
-            return found if found.path == mine else here
+            # The build knows which patch it was; the lines inside its text are in a file that it does not have.
+            exact = (patch.claims(pointer, made.body, {}) for patch in reversed(patches.get(found, ())))
+            known = next((location for location in exact if location is not None), found)
+            return known if found in patches or found.path == mine else here
 
         return replace(made, locate=locate)
 
     problems = tuple(Problem(item.code, str(kustomization.id), kustomization.locate(), item.message) for item in built.problems)
     return replace(built, objects=tuple(moved(item) for item in built.objects), problems=problems, files=frozenset())
+
+
+def _patches(kustomization: Object, home: Repository) -> dict[Location, list[Patch]]:
+    """The patches of a Kustomization by the place of their text."""
+    found: dict[Location, list[Patch]] = {}
+    for index, item in enumerate(kustomization.spec.get("patches") or ()):
+        text = item.get("patch") if isinstance(item, dict) else None
+        if isinstance(text, str):
+            at = kustomization.locate("spec", "patches", index, "patch")
+            found[at] = read_patches(home, text, at)
+    return found

@@ -96,7 +96,7 @@ class Workspace:
     @cached_property
     def artifacts(self) -> Artifacts:
         folder = self.root / LOCK_FOLDER
-        return Artifacts(self.charts, self.cache, self.tools, folder if folder.is_dir() else None)
+        return Artifacts(self.repository, self.charts, self.cache, self.tools, folder if folder.is_dir() else None)
 
     @cached_property
     def clusters(self) -> tuple[ClusterRoot, ...]:

@@ -324,15 +324,23 @@ def root_builds_itself(world: World) -> Iterator[Violation]:
     for problem in world.problems_of(world.cluster.name, "flux-too-many"):
         yield Violation(found=problem.message, expect="Kustomizations that do not make further ones without end", location=problem.location)
     sync = world.cluster.sync
-    built = world.find(KUSTOMIZATION, sync.namespace, sync.name) if sync is not None else None
-    if sync is None or built is None:
+    if sync is None:
         return
+    build = world.kustomizations.get((sync.namespace, sync.name))
+    # What the first reconciliation made of it, which the cluster is built from, and what the second one makes of that.
+    later = [item for item in (build.object if build is not None else None, world.find(KUSTOMIZATION, sync.namespace, sync.name)) if item is not None]
     for field in ("path", "sourceRef"):
-        before, after = sync.spec.get(field), built.spec.get(field)
-        same = before == after or (field == "path" and posixpath.normpath(f"/{before or ''}") == posixpath.normpath(f"/{after or ''}"))
-        if not same:
-            found = f"the folder turns spec.{field} of its own Kustomization {sync.name} from {before!r} into {after!r}"
-            yield violation(built, "spec", field, found=found, expect=f"spec.{field} unchanged")
+        before = sync.spec.get(field)
+        changed = next((item for item in later if not _same(field, before, item.spec.get(field))), None)
+        if changed is not None:
+            found = f"the folder turns spec.{field} of its own Kustomization {sync.name} from {before!r} into {changed.spec.get(field)!r}"
+            yield violation(changed, "spec", field, found=found, expect=f"spec.{field} unchanged")
+
+
+def _same(field: str, before: object, after: object) -> bool:
+    if before is None:
+        return True  # a patch of the sync names only what it changes
+    return before == after or (field == "path" and posixpath.normpath(f"/{before or ''}") == posixpath.normpath(f"/{after or ''}"))
 
 
 RULES: Final = tuple(FLX.rules)

@@ -20,6 +20,7 @@ from harness.rules.flx_common import (
     controller_flags,
     entries,
     is_on,
+    items,
     mapping,
     once,
     text,
@@ -137,7 +138,7 @@ def no_refused_reference(item: Object, world: World) -> Iterator[Violation]:
     for pointer, what, namespace in _cross(item):
         if namespace and namespace != item.namespace:
             found = f"{what} of namespace {namespace}, and {controller} runs with --{_NO_CROSS}=true"
-            yield violation(item, *pointer, found=found, expect=f"objects of namespace {item.namespace}")
+            yield violation(item, *pointer, "namespace", found=found, expect=f"objects of namespace {item.namespace}")
 
 
 @FLX.rule(
@@ -172,7 +173,17 @@ def no_insecure_flags(item: Object, world: World) -> Iterator[Violation]:
         return
     for flag in ("insecure-kubeconfig-exec", "insecure-kubeconfig-tls"):
         if is_on(arguments, flag):
-            yield violation(item, "spec", "template", "spec", "containers", 0, "args", found=f"{item.name} runs with --{flag}", expect=f"no --{flag}")
+            yield violation(item, *_argument(item, flag), found=f"{item.name} runs with --{flag}", expect=f"no --{flag}")
+
+
+def _argument(item: Object, part: str) -> Pointer:
+    """The last argument of a Deployment's containers that a text is part of: the one that counts."""
+    found: Pointer = ("spec", "template", "spec", "containers")
+    for index, container in entries(item.get(*found)):
+        for position, argument in enumerate(items(container.get("args"))):
+            if part in str(argument):
+                found = ("spec", "template", "spec", "containers", index, "args", position)
+    return found
 
 
 @FLX.rule(
@@ -190,7 +201,7 @@ def gates_stay_strict(item: Object, world: World) -> Iterator[Violation]:
         return
     for argument in arguments:
         if re.search(r"feature-gates=.*\bStrictPostBuildSubstitutions=false", argument):
-            yield violation(item, "spec", "template", "spec", "containers", 0, "args", found=argument, expect="StrictPostBuildSubstitutions left on")
+            yield violation(item, *_argument(item, argument), found=argument, expect="StrictPostBuildSubstitutions left on")
 
 
 @FLX.rule(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from harness.flux.kinds import HELM_RELEASE, KUSTOMIZATION, source_kind
@@ -25,7 +26,7 @@ from harness.rules.flx_common import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.flux.world import World
+    from harness.flux.world import Build, World
     from harness.model import Object, Pointer
 
 FLX: Final = Registry()
@@ -47,6 +48,17 @@ def _sync_source(world: World) -> tuple[str, str, str] | None:
     sync = world.cluster.sync
     found = _source(sync) if sync is not None else None
     return found[1:] if found is not None else None
+
+
+@once
+def _without_lost(world: World) -> World:
+    """The cluster without the Kustomizations whose own source is nowhere: they bring nothing, and so no source either."""
+
+    def lost(build: Build) -> bool:
+        source = _source(build.object) if build.elsewhere else None
+        return source is not None and source[1] != "ExternalArtifact" and world.find(source_kind(source[1]), source[2], source[3]) is None
+
+    return replace(world, kustomizations={key: build for key, build in world.kustomizations.items() if not lost(build)})
 
 
 @FLX.rule(
@@ -81,7 +93,7 @@ def source_exists(item: Object, world: World) -> Iterator[Violation]:
     pointer, kind, namespace, name = source
     if (kind, namespace, name) == _sync_source(world) or kind == "ExternalArtifact":
         return
-    if world.find(source_kind(kind), namespace, name) is None and not blind(world, namespace) and not _is_bootstrapped(item, world):
+    if world.find(source_kind(kind), namespace, name) is None and not blind(_without_lost(world), namespace) and not _is_bootstrapped(item, world):
         yield violation(item, *pointer, found=f"{kind} {namespace}/{name}, which the cluster does not have", expect=f"a {kind} {name} in namespace {namespace}")
 
 

@@ -117,7 +117,7 @@ def depended_on_waits(ks: Object, world: World) -> Iterator[Violation]:
     if build is not None and build.built and all(str(made.group_kind) in _PASSIVE for made in build.built):
         return
     found = f"{', '.join(sorted(set(dependents)))} depends on it, and it neither waits nor has healthChecks"
-    yield violation(ks, "spec", found=found, expect="wait: true or healthChecks")
+    yield violation(ks, "spec", "wait", found=found, expect="wait: true or healthChecks")
 
 
 @FLX.rule(

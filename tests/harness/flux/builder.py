@@ -41,6 +41,7 @@ _WORKERS: Final = 3
 #: Where a repository keeps no lock, a chart that nobody handed over is no mistake of the repository.
 _NO_CHART: Final = "chart-missing"
 _HAND: Final = "its chart is not at hand: hand it over with --charts DIR, or allow --pull"
+_REMOTE: Final = "kustomize-remote-base"
 #: Kinds that are what they make.
 _PLAIN: Final = ("Secret", "ConfigMap")
 
@@ -224,6 +225,8 @@ class Builder:
             for name in variables.absent
         ]
         self._not_evaluated += [NotEvaluated(subject, f"values of {name}", "they are encrypted in Git or made outside of it") for name in variables.outside]
+        if any(problem.code == _REMOTE for problem in built.problems):
+            self._not_evaluated.append(NotEvaluated(subject, "what remote bases hold, and what patches make of it", "no base is fetched from the network"))
         self._unknown |= variables.unknown
         chain = (*item.origin.chain, Link(item.kind, item.namespace, item.name))
         objects: list[Object] = []

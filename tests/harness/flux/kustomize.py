@@ -8,6 +8,7 @@ goes into it, in memory and on disk.
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 import threading
 from concurrent.futures import Future
@@ -40,6 +41,8 @@ _FORMAT: Final = 1
 _SMALL: Final = 1_000_000
 #: Seconds a build may take. 5 MB of manifests take 2.
 _TIMEOUT: Final = 120.0
+#: What kustomize says when a patch or replacement is for an object that is not there. It may well come from a base that is not fetched.
+_LACKS: Final = re.compile(r"no matches for Id|failed to find unique target|unable to find patch target|nothing selected by|no resource matches", re.IGNORECASE)
 _REMOTE_LISTS: Final = ("resources", "bases", "components", "crds", "configurations")
 
 
@@ -116,7 +119,7 @@ class Kustomizer:
             return Built((), reach.files, tuple(problems), warnings)
         output = self._output(directory, generated, reach)
         origins = _Lazy(repository, directory, generated.body, locate, output.bodies)
-        if output.error:
+        if output.error and not (reach.remote and _LACKS.search(output.error)):
             problems.append(Explanation(repository, directory, generated.body, locate, reach.files, origins.plan().entries).problem(output.error))
         objects = tuple(BuiltObject(common_metadata(body, spec), origins.locator(index)) for index, body in enumerate(output.bodies))
         return Built(objects, reach.files, tuple(problems), warnings)

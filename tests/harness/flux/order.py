@@ -60,9 +60,9 @@ class Order:
         return {link_of(item): item for kind in _KIND_OF.values() for item in self._world.of(kind)}
 
     @cached_property
-    def _bootstrapped(self) -> frozenset[Link]:
-        """The appliers of kustomize-controller itself: without what they hold, nothing in this cluster would reconcile at all."""
-        controllers = (item for item in self._world.of("Deployment.apps") if item.name == "kustomize-controller" and item.applier is not None)
+    def bootstrapped(self) -> frozenset[Link]:
+        """The appliers of kustomize-controller itself, or of the operator that installs it: without what they hold, nothing would reconcile at all."""
+        controllers = (item for item in self._world.of("Deployment.apps") if item.name in {"kustomize-controller", "flux-operator"})
         return frozenset(item.applier for item in controllers if item.applier is not None)
 
     def dependencies(self, node: Link) -> tuple[Link, ...]:
@@ -153,7 +153,7 @@ class Order:
         made_by = producer.applier
         if made_by is None:
             return Proof(True, "bootstrap applies it by hand")
-        if made_by in self._bootstrapped and made_by != consumer.applier:
+        if made_by in self.bootstrapped and made_by != consumer.applier:
             return Proof(True, f"bootstrap applies what {made_by} holds, before Flux reconciles anything")
         if made_by == consumer.applier:
             return self._within(producer, made_by)
@@ -162,7 +162,8 @@ class Order:
         return self._across(producer, consumer, made_by)
 
     def _within(self, producer: Object, applier: Link) -> Proof:
-        if applier.kind == "Kustomization":
+        if applier.kind in {"Kustomization", "ResourceSet"}:
+            # kustomize-controller and flux-operator both apply with ApplyAllStaged.
             if str(producer.group_kind) in _STAGED:
                 return Proof(True, f"{applier} applies it in an earlier stage")
             return Proof(False, f"{applier} applies both in one stage")

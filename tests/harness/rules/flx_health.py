@@ -87,6 +87,7 @@ def _by_text(bare: str) -> str:
     scope=Objects((KUSTOMIZATION, HELM_RELEASE, RESOURCE_SET)),
     severity=Severity.WARNING,
     controls=("NIST-CM-2",),
+    own_only=True,  # Flux's own documentation writes conditions.filter(...).all(...)
 )
 def readiness_expressions(item: Object, world: World) -> Iterator[Violation]:
     for index, entry in entries(item.spec.get("healthCheckExprs")):
@@ -109,7 +110,8 @@ def _expressions(item: Object) -> Iterator[tuple[Pointer, str, tuple[str, ...]]]
         for field in ("current", "failed", "inProgress"):
             yield ("spec", "healthCheckExprs", index, field), text(entry.get(field)), ()
     for index, entry in entries(item.spec.get("dependsOn")):
-        yield ("spec", "dependsOn", index, "readyExpr"), text(entry.get("readyExpr")), ("dep", "self")
+        # flux-operator evaluates the expression on the object that is waited for (ResourceSet v1, CEL readiness expressions).
+        yield ("spec", "dependsOn", index, "readyExpr"), text(entry.get("readyExpr")), () if item.kind == "ResourceSet" else ("dep", "self")
     if item.kind == "Receiver":
         known = ("req", "res", *(("claims",) if item.spec.get("type") == "generic-oidc" else ()))
         yield ("spec", "resourceFilter"), text(item.spec.get("resourceFilter")), known

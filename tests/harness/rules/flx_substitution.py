@@ -22,6 +22,8 @@ _DOCS: Final = "fluxcd/kustomize-controller docs/spec/v1/kustomizations.md"
 _WATCH: Final = "reconcile.fluxcd.io/watch"
 _OPT_OUT: Final = "kustomize.toolkit.fluxcd.io/substitute"
 _SOURCE_MISSING: Final = "substitute-source-missing"
+#: The suffix that kustomize's generators add: ten characters of an alphabet without vowels and look-alikes (api/hasher).
+_HASHED: Final = re.compile(r"-[bcdfghkmt2456789]{10}$")
 _NAME: Final = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
 #: A variable as Flux would replace it; ``$${`` is the escape and leaves ``${`` behind on purpose.
 _VARIABLE: Final = re.compile(r"(?<!\$)\$\{([_a-zA-Z][_a-zA-Z0-9]*)[^}]*\}")
@@ -51,6 +53,12 @@ def _substituting(world: World) -> frozenset[tuple[str, str]]:
 _OPAQUE: Final = frozenset({"data", "stringData", "binaryData", "args", "command", "script", "values", "annotations", "patches", "expr", "expression"})
 
 
+@once
+def _provided(world: World) -> frozenset[str]:
+    """The variables that some Kustomization of the cluster has."""
+    return frozenset().union(*(build.variables for build in world.kustomizations.values()))
+
+
 @FLX.rule(
     "FLX108",
     title="every ${VARIABLE} has a value in this cluster, and none is left over",
@@ -75,8 +83,10 @@ def no_variable_left(item: Object, world: World) -> Iterator[Violation]:
     applier = item.applier
     if applier is None or (applier.namespace, applier.name) in _substituting(world):
         return  # what a substituting Kustomization leaves as ${x} was written as $${x}
+    provided = _provided(world)
     for pointer, value in _strings(item.body):
-        if "${" in value and not _OPAQUE & set(pointer) and (match := _VARIABLE.search(value)):
+        # ${x} is also what shells, dashboards and many applications write: a name that Flux knows nowhere is theirs.
+        if "${" in value and not _OPAQUE & set(pointer) and (match := _VARIABLE.search(value)) and match[1] in provided:
             found = f"${{{match[1]}}} stays in the object: Kustomization {applier.name} substitutes nothing"
             yield violation(item, *pointer, found=found, expect="postBuild with the variable, or no variable")
             return
@@ -120,7 +130,7 @@ def feeds_exist(item: Object, world: World) -> Iterator[Violation]:
             yield violation(
                 item, *pointer, found=f"{kind} {item.namespace}/{name}, which nothing in Git makes", expect=f"a {kind} {name} in namespace {item.namespace}"
             )
-        elif found is not None and found.labels.get(_WATCH, "").lower() != "enabled" and not _watches_all(world, item):
+        elif found is not None and not _is_watched(found) and not _watches_all(world, item):
             yield violation(
                 item,
                 *pointer,
@@ -128,6 +138,11 @@ def feeds_exist(item: Object, world: World) -> Iterator[Violation]:
                 expect=f"the label, so that a change of {name} reconciles {item.name} at once",
                 fix=f"add the label {_WATCH}: Enabled to {kind} {name} in {found.locate('metadata')}",
             )
+
+
+def _is_watched(source: Object) -> bool:
+    """Whether a change in a ConfigMap or Secret is noticed: by its label, or because kustomize gives it another name then."""
+    return str(source.labels.get(_WATCH, "")).lower() == "enabled" or _HASHED.search(source.name) is not None
 
 
 def _made(world: World, kind: str, namespace: str, name: str) -> bool:
@@ -152,6 +167,10 @@ def _readers(world: World) -> dict[tuple[str, str], list[tuple[str, str]]]:
     return found
 
 
+def _names_read(ks: Object) -> set[str]:
+    return {name for _, kind, name, _ in _references(ks) if kind == "ConfigMap"}
+
+
 def _is_fed_from(item: Object, world: World) -> list[tuple[str, str]]:
     return _readers(world).get((item.namespace, item.name), [])
 
@@ -166,6 +185,8 @@ def _is_fed_from(item: Object, world: World) -> list[tuple[str, str]]:
     controls=("NIST-CM-6",),
 )
 def variables_are_used(item: Object, world: World) -> Iterator[Violation]:
+    if any(build.elsewhere and item.name in _names_read(build.object) for build in world.kustomizations.values()):
+        return  # another source reads it, or a copy of it in another namespace
     readers = _is_fed_from(item, world)
     builds = [world.kustomizations.get(reader) for reader in readers]
     if not builds or any(build is None or build.elsewhere or not build.built for build in builds):

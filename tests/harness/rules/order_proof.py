@@ -55,6 +55,8 @@ def is_bootstrapped(world: World, producer: Object) -> bool:
     """Whether an object is there before Flux applies anything: Flux's own manifests, and the source of the cluster's sync."""
     if producer.applier is None or producer.labels.get("app.kubernetes.io/part-of") == "flux":
         return True
+    if producer.applier.kind == "HelmRelease" and producer.applier in world.order.bootstrapped:
+        return True  # a release that upgrades Flux or its operator was installed by hand the first time
     sync = world.cluster.sync
     source = mapping(sync.get("spec", "sourceRef")) if sync is not None else {}
     return sync is not None and (producer.kind, producer.name, producer.namespace) == (

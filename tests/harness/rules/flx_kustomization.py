@@ -51,7 +51,7 @@ _EXPLICIT: Final = {
     title="a Kustomization states interval, retryInterval, timeout, prune, and wait or healthChecks",
     why=f"each default is a surprise: a failure is retried only after the whole interval, and Ready means applied, not healthy ({_DOCS}, Recommended settings)",
     fix="write the missing field into spec",
-    scope=Objects(KUSTOMIZATIONS),
+    scope=Objects(KUSTOMIZATIONS, where=in_git),
     severity=Severity.WARNING,
     controls=("NIST-CM-2", "NIST-CM-6"),
 )
@@ -254,7 +254,9 @@ def decryption_has_keys(ks: Object, world: World) -> Iterator[Violation]:
     decryption = mapping(ks.spec.get("decryption"))
     if not decryption or decryption.get("secretRef") or decryption.get("serviceAccountName"):
         return
-    _, arguments = controller_flags(world).get("kustomize-controller", (None, ()))
+    controller, arguments = controller_flags(world).get("kustomize-controller", (None, ()))
+    if controller is None:
+        return  # Flux is installed by other means, and so are its keys
     if not any(argument.startswith(("--sops-age-secret=", "--sops-vault-configmap=", "--default-decryption-service-account=")) for argument in arguments):
         yield violation(ks, "spec", "decryption", found="decryption with neither secretRef nor serviceAccountName", expect="secretRef or serviceAccountName")
 

@@ -67,6 +67,8 @@ def _is_controller(item: Object) -> bool:
     controls=("CIS-5.1.1", "NIST-AC-3", "NIST-AC-6"),
 )
 def locked_down(item: Object, world: World) -> Iterator[Violation]:
+    if item.origin.synthesised or not _has_tenants(world):
+        return
     if item.kind == "Deployment":
         yield from _lockdown_flags(item, world)
         return
@@ -75,6 +77,18 @@ def locked_down(item: Object, world: World) -> Iterator[Violation]:
     namespace = text(mapping(item.spec.get("sourceRef")).get("namespace"))
     if item.kind == "Kustomization" and namespace and namespace != item.namespace:
         yield violation(item, "spec", "sourceRef", "namespace", found=f"source of namespace {namespace}", expect=f"a source in namespace {item.namespace}")
+
+
+@once
+def _has_tenants(world: World) -> bool:
+    """Whether a cluster keeps anybody apart: some applier acts as an account, or some controller is locked down. Else whoever commits is its administrator."""
+    if any(item.spec.get("serviceAccountName") for item in world.of(KUSTOMIZATION, HELM_RELEASE)):
+        return True
+    locked = (
+        is_on(arguments, _NO_CROSS) or any("default-service-account=" in argument for argument in arguments)
+        for _, arguments in controller_flags(world).values()
+    )
+    return any(locked)
 
 
 def _lockdown_flags(item: Object, world: World) -> Iterator[Violation]:

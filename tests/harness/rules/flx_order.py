@@ -81,6 +81,8 @@ def _is_elsewhere(item: Object, entry: dict[str, object], target: Link, world: W
     """A ResourceSet may wait for objects of any kind (flux-operator, ResourceSet, dependsOn); cluster-scoped ones have no namespace."""
     if item.kind != "ResourceSet":
         return False
+    if target.kind == "CustomResourceDefinition" and target.name.endswith((".toolkit.fluxcd.io", ".extensions.fluxcd.io", ".fluxcd.controlplane.io")):
+        return True  # Flux and its operator bring theirs before they reconcile anything
     group = text(entry.get("apiVersion")).rpartition("/")[0]
     kind = str(GroupKind(group, target.kind))
     return any(world.find(kind, namespace, target.name) is not None for namespace in (text(entry.get("namespace")), target.namespace))

@@ -173,6 +173,16 @@ def flux_is_declared(world: World) -> Iterator[Violation]:
                 yield Violation(found=f"no Deployment {name} in cluster {world.cluster.name}", expect=f"a Deployment {name}", location=from_path)
 
 
+def _argument(item: Object, part: str) -> Pointer:
+    """The last argument of a Deployment's containers that a text is part of: the one that counts."""
+    found: Pointer = ("spec", "template", "spec", "containers")
+    for index, container in entries(item.get(*found)):
+        for position, argument in enumerate(items(container.get("args"))):
+            if part in str(argument):
+                found = ("spec", "template", "spec", "containers", index, "args", position)
+    return found
+
+
 @FLX.rule(
     "FLX702",
     title="no Flux controller runs with an insecure switch",
@@ -188,16 +198,6 @@ def no_insecure_flags(item: Object, world: World) -> Iterator[Violation]:
     for flag in ("insecure-kubeconfig-exec", "insecure-kubeconfig-tls"):
         if is_on(arguments, flag):
             yield violation(item, *_argument(item, flag), found=f"{item.name} runs with --{flag}", expect=f"no --{flag}")
-
-
-def _argument(item: Object, part: str) -> Pointer:
-    """The last argument of a Deployment's containers that a text is part of: the one that counts."""
-    found: Pointer = ("spec", "template", "spec", "containers")
-    for index, container in entries(item.get(*found)):
-        for position, argument in enumerate(items(container.get("args"))):
-            if part in str(argument):
-                found = ("spec", "template", "spec", "containers", index, "args", position)
-    return found
 
 
 @FLX.rule(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -50,6 +52,23 @@ def prove(workspace: Workspace, *, progress: Callable[[str], None] = lambda _mes
 
     ``second_opinion`` asks kubeconform about every rendered object too. Raises KubeconformError when it cannot be had.
     """
+    with _no_collection():
+        return _prove(workspace, progress, second_opinion)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Millions of small objects that live to the end make the cycle collector a quarter of the run, for nothing: worlds hold no cycles worth collecting."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _prove(workspace: Workspace, progress: Callable[[str], None], second_opinion: bool) -> Verdict:
     own = workspace.repository.exists(_OWN)
     rules = [rule for rule in all_rules() if own or not rule.own_only]
     verdict = Verdict()

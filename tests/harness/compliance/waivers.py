@@ -72,7 +72,7 @@ class Waivers:
         findings = tuple(
             Finding(rule.id, self.file.path, where[index], text, expect, rule.why, rule.fix, rule.severity) for index, text in sorted(found.items())
         )
-        return Case(rule, self.file.path, findings[0].location if findings else self.file.locate(("waivers",)), findings)
+        return Case(rule, self.file.path, findings)
 
 
 def load_waivers(repository: Repository, path: str, *, today: date) -> Waivers:

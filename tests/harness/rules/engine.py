@@ -6,13 +6,14 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.model import Finding, Location, NotEvaluated, Problem
+from harness.model import Finding, NotEvaluated
 from harness.rules.base import Clusters, Files, Objects, Rule, Violation, WholeRepository
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from harness.flux.world import World
+    from harness.model import Problem
     from harness.rules.context import Context
 
 #: The subject of rules over the repository as a whole.
@@ -21,11 +22,10 @@ REPOSITORY = "repository"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One rule held against one subject. No findings: it holds. ``location`` is that of the first finding, else of the subject where it is known."""
+    """One rule held against one subject. No findings: it holds."""
 
     rule: Rule
     subject: str
-    location: Location
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -41,14 +41,17 @@ def evaluate_world(world: World, rules: Iterable[Rule]) -> list[Case]:
     built) become cases of that rule too, so that none is lost.
     """
     cases: list[Case] = []
+    # One text for each object, not one for each case: there are a hundred times as many.
+    names = {item.id: str(item.id) for item in world.objects}
     for rule in rules:
         if isinstance(rule.scope, Objects):
             subjects = world.of(*rule.scope.kinds) if rule.scope.kinds else world.objects
             where = rule.scope.where
-            cases += [_case(rule, str(item.id), None, rule.check(item, world)) for item in subjects if where is None or where(item)]
+            cases += [_case(rule, names[item.id], rule.check(item, world)) for item in subjects if where is None or where(item)]
         elif isinstance(rule.scope, Clusters):
-            cases.append(_case(rule, world.cluster.name, Location(world.cluster.path), rule.check(world)))
-    return _unique([*cases, *_orphans(world.problems, rules, cases)])
+            cases.append(_case(rule, world.cluster.name, rule.check(world)))
+    cases += list(_orphans(world.problems, rules, cases))
+    return cases if len(set(names.values())) == len(names) else _unique(cases)
 
 
 def evaluate_repository(context: Context, rules: Iterable[Rule], files: Sequence[str]) -> list[Case]:
@@ -57,10 +60,10 @@ def evaluate_repository(context: Context, rules: Iterable[Rule], files: Sequence
     for rule in rules:
         if isinstance(rule.scope, Files):
             where = rule.scope.where
-            cases += [_case(rule, path, Location(path), rule.check(path, context)) for path in files if where is None or where(path)]
+            cases += [_case(rule, path, rule.check(path, context)) for path in files if where is None or where(path)]
         elif isinstance(rule.scope, WholeRepository):
-            cases.append(_case(rule, REPOSITORY, Location("."), rule.check(context)))
-    return _unique([*cases, *_orphans(context.problems, rules, cases)])
+            cases.append(_case(rule, REPOSITORY, rule.check(context)))
+    return [*cases, *_orphans(context.problems, rules, cases)]
 
 
 def unmatched(rules: Iterable[Rule], cases: Iterable[Case]) -> list[NotEvaluated]:
@@ -78,25 +81,25 @@ def _sought(rule: Rule) -> str:
     return {Files: "a file that the rule speaks of", Clusters: "a cluster", WholeRepository: "this project"}[type(scope)]
 
 
-def _case(rule: Rule, subject: str, location: Location | None, violations: Iterable[Violation]) -> Case:
+def _case(rule: Rule, subject: str, violations: Iterable[Violation]) -> Case:
     findings = tuple(Finding(rule.id, subject, item.location, item.found, item.expect, rule.why, item.fix or rule.fix, rule.severity) for item in violations)
-    where = findings[0].location if findings else location
-    return Case(rule, subject, where or Location(""), findings)
+    return Case(rule, subject, findings)
 
 
 def _orphans(problems: Iterable[Problem], rules: Iterable[Rule], cases: Sequence[Case]) -> Iterator[Case]:
-    """Claimed problems whose subject met no case of the claiming rule, or whose case did not report them."""
+    """Claimed problems whose subject met no case of the claiming rule: where it did, the rule has decided."""
     claimed = {code: rule for rule in rules for code in rule.claims}
-    reported = {(case.rule.id, case.subject) for case in cases if case.findings}
+    claiming = {rule.id for rule in claimed.values()}
+    met = {(case.rule.id, case.subject) for case in cases if case.rule.id in claiming}
     lost: dict[tuple[str, str], list[Problem]] = defaultdict(list)
     for problem in problems:
         rule = claimed.get(problem.code)
-        if rule is not None and (rule.id, problem.subject) not in reported:
+        if rule is not None and (rule.id, problem.subject) not in met:
             lost[rule.id, problem.subject].append(problem)
     by_id = {rule.id: rule for rule in rules}
     for (rule_id, subject), found in sorted(lost.items()):
         rule = by_id[rule_id]
-        yield _case(rule, subject, found[0].location, (Violation(item.message, rule.title, item.location) for item in found))
+        yield _case(rule, subject, (Violation(item.message, rule.title, item.location) for item in found))
 
 
 def _unique(cases: list[Case]) -> list[Case]:

@@ -42,7 +42,7 @@ def case(rule: str, subject: str) -> Case:
     known = rule_of(rule)
     assert known is not None
     finding = Finding(rule, subject, Location("clusters/x.yaml", 3), "found", "expect", known.why, known.fix)
-    return Case(known, subject, finding.location, (finding,))
+    return Case(known, subject, (finding,))
 
 
 def judged(waivers: Waivers, *cases: Case, complete: bool = True) -> list[tuple[str, str, str]]:

@@ -31,6 +31,7 @@ from harness.rules.engine import evaluate_repository, evaluate_world
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from harness.flux.cache import Cache
     from harness.model import Finding
     from harness.rules.base import Rule
 
@@ -94,13 +95,14 @@ def fixture_files(lines: dict[str, list[str]]) -> set[str]:
     return {name for name, text in lines.items() if len(lines) == 1 or any(line.strip() for line in text) or name != "clusters/test/objects.yaml"}
 
 
-def findings(fixture: Fixture, rule: Rule, folder: Path) -> list[Finding]:
-    """What the rule says of the fixture, written into a folder and looked at."""
+def findings(fixture: Fixture, rule: Rule, folder: Path, cache: Cache) -> list[Finding]:
+    """What the rule says of the fixture, written into a folder and looked at. Equal builds of several fixtures come from the cache."""
     for name, text in fixture.files.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
-    workspace = Workspace(folder, Options(cache=False, kubernetes_version=fixture.kubernetes if fixture.build else None))
+    workspace = Workspace(folder, Options(kubernetes_version=fixture.kubernetes if fixture.build else None))
+    workspace.cache = cache
     workspace.today = fixture.today
     context = Context(workspace.repository, fixture.today, own=True)
     found: list[Finding] = []

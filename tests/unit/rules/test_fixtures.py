@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from harness.flux.cache import Cache
 from harness.rules import all_rules, rule_of
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -15,17 +16,22 @@ GOOD = sorted(ROOT.glob("*/good-*.yaml"))
 BAD = sorted(ROOT.glob("*/bad-*.yaml"))
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
+    return Cache(tmp_path_factory.mktemp("cache"))
+
+
 def _name(path: Path) -> str:
     return f"{path.parent.name}-{path.stem.partition('-')[2]}"
 
 
 @pytest.mark.parametrize("path", BAD, ids=_name)
-def test_bad_fixture_is_reported(path: Path, tmp_path: Path) -> None:
+def test_bad_fixture_is_reported(path: Path, tmp_path: Path, cache: Cache) -> None:
     fixture = read(path)
     rule = rule_of(fixture.rule)
     assert rule is not None, f"{path}: there is no rule {fixture.rule}"
     assert fixture.expected, f"{path}: a bad fixture says what is expected"
-    found = sorted((str(finding.location), finding.found) for finding in findings(fixture, rule, tmp_path))
+    found = sorted((str(finding.location), finding.found) for finding in findings(fixture, rule, tmp_path, cache))
     expected = sorted(fixture.expected)
     assert [where for where, _ in found] == [where for where, _ in expected], found
     for (_, text), (_, part) in zip(found, expected, strict=True):
@@ -33,12 +39,12 @@ def test_bad_fixture_is_reported(path: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", GOOD, ids=_name)
-def test_good_fixture_is_clean(path: Path, tmp_path: Path) -> None:
+def test_good_fixture_is_clean(path: Path, tmp_path: Path, cache: Cache) -> None:
     fixture = read(path)
     rule = rule_of(fixture.rule)
     assert rule is not None, f"{path}: there is no rule {fixture.rule}"
     assert not fixture.expected, f"{path}: a good fixture expects nothing"
-    assert [f"{finding.location} {finding.found}" for finding in findings(fixture, rule, tmp_path)] == []
+    assert [f"{finding.location} {finding.found}" for finding in findings(fixture, rule, tmp_path, cache)] == []
 
 
 @pytest.mark.parametrize("rule", [rule.id for rule in all_rules()])

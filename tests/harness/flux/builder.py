@@ -86,6 +86,10 @@ class Builder:
         """The object of a kind (``Kind.group``) found so far."""
         return self._named.get((kind, namespace, name))
 
+    def of(self, *kinds: str) -> list[Object]:
+        """The objects of some kinds (``Kind.group``) found so far."""
+        return [item for kind in kinds for item in self._kinds.get(kind, ())]
+
     def is_this_repository(self, source: Object) -> bool:
         """Whether a source object is this repository."""
         return self._sources.is_this(source.kind, source.namespace, source.name, self.find)

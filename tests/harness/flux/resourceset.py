@@ -89,7 +89,7 @@ def render_resource_set(item: Object, view: View, tools: Tools, cache: Cache) ->
     bodies, failure = _rendered(templates, sets or [{}], tools, cache)
     if failure:
         return RenderedSet(problems=(Problem("resourceset-render", str(item.id), item.locate("spec"), failure),), not_evaluated=tuple(gaps))
-    return RenderedSet(tuple(_objects(item, templates, bodies, disabled_too=not sets)), (), tuple(gaps))
+    return RenderedSet(tuple(_objects(item, templates, bodies, view, disabled_too=not sets)), (), tuple(gaps))
 
 
 def _templates(item: Object) -> Iterator[_Template]:
@@ -306,7 +306,9 @@ def slugify(text: str) -> str:
     return (cut if slug[63] == "-" else cut.rpartition("-")[0] or cut).strip("-_")
 
 
-def _objects(item: Object, templates: Sequence[_Template], bodies: Sequence[tuple[int, int, dict[str, Any]]], *, disabled_too: bool) -> Iterator[Object]:
+def _objects(
+    item: Object, templates: Sequence[_Template], bodies: Sequence[tuple[int, int, dict[str, Any]]], view: View, *, disabled_too: bool
+) -> Iterator[Object]:
     seen: set[ObjectId] = set()
     chain = (*item.origin.chain, Link(item.kind, item.namespace, item.name))
     for index, _, body in bodies:
@@ -319,7 +321,20 @@ def _objects(item: Object, templates: Sequence[_Template], bodies: Sequence[tupl
         if identity in seen:
             continue
         seen.add(identity)
-        yield Object(identity, _labelled(item, body, metadata), Origin(_locator(item, templates[index]), chain))
+        yield Object(identity, _labelled(item, _copied(body, metadata, view), metadata), Origin(_locator(item, templates[index]), chain))
+
+
+def _copied(body: dict[str, Any], metadata: Mapping[str, Any], view: View) -> dict[str, Any]:
+    """A ConfigMap or Secret with the data of the one it is a copy of (annotation copyFrom), or, where that is not in Git, without a type that asks for data."""
+    annotations = metadata.get("annotations")
+    origin = annotations.get(f"{_GROUP}/copyFrom") if isinstance(annotations, dict) else None
+    if not isinstance(origin, str) or body["kind"] not in {"ConfigMap", "Secret"}:
+        return body
+    namespace, _, name = origin.partition("/")
+    source = view.find(body["kind"], namespace, name)
+    if source is None:
+        return {key: value for key, value in body.items() if key != "type"}
+    return {**body, **{key: value for key, value in source.body.items() if key in {"data", "stringData", "binaryData", "type"}}}
 
 
 def _locator(item: Object, template: _Template) -> Any:

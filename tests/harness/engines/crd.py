@@ -30,7 +30,9 @@ _EMBEDDED = "x-kubernetes-embedded-resource"
 _INT_OR_STRING = "x-kubernetes-int-or-string"
 _META_REF = {"$ref": f"#/$defs/{OBJECT_META}"}
 #: What the server keeps of a value that no schema describes: scalars, and empty objects.
-_PRUNED: dict[str, Any] = {"additionalProperties": False, "items": {"$ref": "#/$defs/pruned"}}
+_PRUNED: dict[str, Any] = {"properties": {}, "additionalProperties": False, "items": {"$ref": "#/$defs/pruned"}}
+#: Says that there are no other fields; without ``properties`` the engine would not name the ones there are.
+_CLOSED: dict[str, Any] = {"properties": {}, "additionalProperties": False}
 
 #: Keywords of a structural schema that mean the same in JSON schema 2020-12.
 _SAME = frozenset(
@@ -224,7 +226,7 @@ def _structural(schema: Any, *, preserve: bool = False) -> dict[str, Any]:
     result = _values(schema)
     if _CHILDREN.isdisjoint(schema):
         if schema.get("type") == "object" and not preserve:
-            result["additionalProperties"] = False
+            result |= _CLOSED
         return result
     keep = preserve or schema.get(_PRESERVE) is True
     properties = schema.get("properties")
@@ -243,7 +245,7 @@ def _structural(schema: Any, *, preserve: bool = False) -> dict[str, Any]:
         if not keep:
             result["additionalProperties"] = {"$ref": "#/$defs/pruned"}
     elif kind == "object" and not keep:
-        result["additionalProperties"] = False
+        result = {**_CLOSED, **result}
     if "items" in schema:
         # A list that preserves unknown fields lends that to its items (pruning's skipPrune).
         result["items"] = _structural(schema["items"], preserve=preserve or (keep and kind == "array"))

@@ -17,13 +17,13 @@ def is_elided(value: Any) -> bool:
     return isinstance(value, str) and value.startswith("sha256:") and _ELIDED.fullmatch(value) is not None
 
 
-def holds_elided(value: Any) -> bool:
-    """Whether a value is, or contains, elided text."""
+def holds_elided(value: Any, besides: frozenset[str] = frozenset()) -> bool:
+    """Whether a value is, or contains, elided text; what is under the keys ``besides`` is not looked at."""
     pending = [value]
     while pending:
         current = pending.pop()
         if isinstance(current, dict):
-            pending.extend(current.values())
+            pending.extend(current.values() if not besides else [inner for key, inner in current.items() if key not in besides])
         elif isinstance(current, list):
             pending.extend(current)
         elif is_elided(current):

@@ -183,6 +183,8 @@ def _strip(schema: dict[str, Any]) -> dict[str, Any]:
                 kept[keyword] = "k8s-byte"
         elif keyword != "oneOf":
             kept[keyword] = value
+    if kept.get("additionalProperties") is False:
+        kept.setdefault("properties", {})  # or the engine would not name the fields there are
     return kept
 
 

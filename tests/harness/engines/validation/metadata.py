@@ -76,7 +76,8 @@ def validate_metadata(body: Json, api_version: str, kind: str, scope: str, repor
         check.syntax(name, name_check, (*at, "name"))
     elif generate_name:
         if isinstance(generate_name, str):
-            check.syntax(names.mask_trailing_dash(generate_name), name_check, (*at, "generateName"))
+            for message in name_check(names.mask_trailing_dash(generate_name)):
+                check.error((*at, "generateName"), f"{message}, not {generate_name[:80]!r}", "name", generate_name)
     else:
         check.error((*at, "name"), "name or generateName is required", "required")
     namespace = metadata.get("namespace")

@@ -97,11 +97,11 @@ def namespace_security(namespace: Object, world: World) -> Iterator[Violation]:
     level = labels.get(_ENFORCE)
     if level is None:
         yield Violation(f"no label {_ENFORCE}", "restricted, baseline or privileged", where)
-    elif level not in _LEVELS:
+    elif text(level) not in _LEVELS:
         yield violation(namespace, "metadata", "labels", _ENFORCE, found=f"{_ENFORCE}: {level}", expect="restricted, baseline or privileged")
     if not labels.get(_TENANT) and _names_tenants(world):
         yield Violation(f"no label {_TENANT}", "the team that answers for the namespace", where)
-    if namespace.name not in _BUILT_IN and "disabled" not in {labels.get(_PRUNE), annotations.get(_PRUNE)} and _is_pruned(namespace, world):
+    if namespace.name not in _BUILT_IN and "disabled" not in (labels.get(_PRUNE), annotations.get(_PRUNE)) and _is_pruned(namespace, world):
         yield Violation(f"nothing keeps Flux from pruning it: no annotation {_PRUNE}", "disabled", _metadata(namespace))
 
 

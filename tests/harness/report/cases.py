@@ -89,6 +89,9 @@ def run(item: CaseItem) -> None:
     if item.waived:
         report.wasxfail = f"waived: {item.waived}"
     hook.pytest_runtest_logreport(report=report)
+    # The end of a test is where JUnit's writer takes its properties.
+    end = pytest.TestReport(item.nodeid, item.location, {}, "passed", None, "teardown", duration=0, user_properties=item.user_properties)
+    hook.pytest_runtest_logreport(report=end)
     hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
 
 

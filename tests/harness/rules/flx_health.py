@@ -120,6 +120,8 @@ def _expressions(item: Object) -> Iterator[tuple[Pointer, str, tuple[str, ...]]]
     yield ("spec", "commitStatusExpr"), text(item.spec.get("commitStatusExpr")), ("alert", "event", "provider")
 
 
+#: What a macro says of arguments that it cannot expand: it is expanded while the expression is parsed.
+_MACRO: Final = re.compile(r"(?:has|all|exists|exists_one|existsOne|filter|map|transformList|transformMap)\(\) ")
 _UNDECLARED: Final = re.compile(r"undeclared reference to '(?P<name>[A-Za-z_]\w*)[.\w]*'")
 
 
@@ -130,6 +132,8 @@ def _fault(expression: str, variables: tuple[str, ...]) -> str:
         return ""
     if result.message.startswith("Syntax error"):
         return result.message.partition(" expecting ")[0].replace("mismatched input '<EOF>'", "the expression ends too early")
+    if _MACRO.match(result.message):
+        return result.message
     match = _UNDECLARED.search(result.message)
     if match is None or not variables or re.search(rf"\b{match['name']}\s*\(", expression):
         return ""

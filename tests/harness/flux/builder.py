@@ -6,22 +6,21 @@ further Kustomizations, HelmReleases or ResourceSets, and those again. Each is b
 
 from __future__ import annotations
 
-import base64
-import binascii
 import posixpath
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.engines.schema import SchemaSet
 from harness.flux.discovery import ClusterRoot, normalise
 from harness.flux.expand import expand
 from harness.flux.kinds import ARTIFACT_GENERATOR, HELM_RELEASE, KUSTOMIZATION, RESOURCE_SET
-from harness.flux.makers import EVERYWHERE, PRODUCTS, Product, mapping
+from harness.flux.makers import EVERYWHERE, PRODUCTS, Product
 from harness.flux.resourceset import render_resource_set
 from harness.flux.sources import Sources, reference_of
 from harness.flux.substitute import substitute
-from harness.flux.world import DEFAULT_KUBERNETES, Build, World, schemas_for
+from harness.flux.variables import Variables, stand_in, variables_of
+from harness.flux.world import CRD, DEFAULT_KUBERNETES, Build, World, schemas_for
 from harness.model import Link, NotEvaluated, Object, ObjectId, Origin, Problem, fixed, group_of
 from harness.model.origin import Location
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import date
 
-    from harness.engines.schema import SchemaSet
     from harness.flux.helm import Rendered
     from harness.flux.kustomize import Built, BuiltObject
     from harness.flux.workspace import Workspace
@@ -38,22 +36,14 @@ if TYPE_CHECKING:
 #: More nodes than any cluster has; a repository that exceeds it generates itself.
 _NODES: Final = 20_000
 _WORKERS: Final = 3
+#: How often releases are rendered when one brings definitions that another asks for: a definition that hides itself again is not followed.
+_ROUNDS: Final = 3
 #: Where a repository keeps no lock, a chart that nobody handed over is no mistake of the repository.
 _NO_CHART: Final = "chart-missing"
 _HAND: Final = "its chart is not at hand: hand it over with --charts DIR, or allow --pull"
 _REMOTE: Final = "kustomize-remote-base"
 #: Kinds that are what they make.
 _PLAIN: Final = ("Secret", "ConfigMap")
-
-
-@dataclass(frozen=True, slots=True)
-class Variables:
-    """What ``postBuild`` provides. ``unknown`` values stand in for those of encrypted or absent Secrets; ``absent`` names sources that are not there."""
-
-    values: Mapping[str, str]
-    unknown: frozenset[str] = frozenset()
-    absent: tuple[str, ...] = ()
-    outside: tuple[str, ...] = ()
 
 
 class Builder:
@@ -75,12 +65,18 @@ class Builder:
         self._not_evaluated: list[NotEvaluated] = []
         self._unknown: set[str] = set()
         self._makers: dict[tuple[str, str, str], tuple[Object, Product]] = {}
+        self._apis: frozenset[str] = frozenset()
 
     # The view that release rendering asks (harness.flux.helm.View).
 
     @property
     def cluster(self) -> str:
         return self._root.name
+
+    @property
+    def api_versions(self) -> frozenset[str]:
+        """The APIs that releases find in the cluster: the built-in ones, and those of the definitions known so far."""
+        return self._apis
 
     def find(self, kind: str, namespace: str, name: str) -> Object | None:
         """The object of a kind (``Kind.group``) found so far."""
@@ -246,13 +242,13 @@ class Builder:
     def _substituted(self, item: Object, made: BuiltObject, variables: Variables, used: set[str], missing: set[str]) -> dict[str, Any]:
         post = item.get("spec", "postBuild")
         always = isinstance(post, dict) and post.get("substituteStrategy") == "Always"
-        hidden = bool(variables.outside or variables.absent)
+        hidden = variables.incomplete
         if not isinstance(post, dict) or not (variables.values or always or hidden):
             return made.body
         result = substitute(made.body, variables.values, strict=not hidden, always=always or hidden, locate=made.locate)
         if hidden and result.missing:
             # What nobody can read here may well provide what seems to be missing.
-            guessed = {name: _stand_in(name) for name in result.missing}
+            guessed = {name: stand_in(name) for name in result.missing}
             self._unknown |= set(guessed.values())
             result = substitute(made.body, {**variables.values, **guessed}, strict=False, always=True, locate=made.locate)
         used |= result.used
@@ -262,39 +258,7 @@ class Builder:
         return result.body
 
     def _variables(self, item: Object) -> Variables:
-        post = item.get("spec", "postBuild", default={})
-        if not isinstance(post, dict):
-            return Variables({})
-        values: dict[str, str] = {}
-        unknown: set[str] = set()
-        absent: list[str] = []
-        outside: list[str] = []
-        references = post.get("substituteFrom")
-        for reference in references if isinstance(references, list) else []:
-            if not isinstance(reference, dict):
-                continue
-            kind, name = str(reference.get("kind")), str(reference.get("name"))
-            found = self.find(kind, item.namespace, name)
-            if found is not None and kind == "ConfigMap":
-                values |= {str(key): str(value) for key, value in mapping(found.get("data")).items()}
-            elif found is not None:
-                known, hidden = _secret_values(found)
-                values |= known
-                unknown |= set(hidden.values())
-                values |= hidden
-                if hidden:
-                    outside.append(f"Secret {name}")
-            elif (maker := self._makers.get((kind, item.namespace, name))) is not None:
-                known, hidden = _made_values(*maker)
-                values |= known
-                unknown |= set(hidden.values())
-                values |= hidden
-                outside.append(f"{kind} {name}")
-            elif not reference.get("optional"):
-                absent.append(f"{kind} {item.namespace}/{name}")
-        inline = post.get("substitute")
-        values |= {str(key): str(value) for key, value in inline.items()} if isinstance(inline, dict) else {}
-        return Variables(values, frozenset(unknown), tuple(absent), tuple(outside))
+        return variables_of(item, self.find, lambda kind, namespace, name: self._makers.get((kind, namespace, name)))
 
     # Releases and resource sets
 
@@ -309,18 +273,35 @@ class Builder:
                 self._not_evaluated.append(NotEvaluated(str(item.id), "the objects of a release", "it is applied to another cluster (spec.kubeConfig)"))
         if not batch:
             return False
-        self.kubernetes_version = self.kubernetes_version or self._declared_version()
-        with ThreadPoolExecutor(_WORKERS) as pool:
-            results = list(pool.map(lambda item: self._workspace.renderer.render(item, self), batch))
-        for item, rendered in zip(batch, results, strict=True):
+        for item, rendered in zip(batch, self._rendered(batch), strict=True):
             self._releases[item.namespace, item.name] = rendered
             lacking = [problem for problem in rendered.problems if problem.code == _NO_CHART and self._workspace.lock is None]
             self._problems += [problem for problem in rendered.problems if problem not in lacking]
             self._not_evaluated += [NotEvaluated(str(item.id), "what the release renders to", _HAND) for _ in lacking]
             self._not_evaluated += rendered.not_evaluated
             for made in (*rendered.objects, *rendered.hooks):
-                self._add(made)
+                self._add(self._placed(made, rendered.namespace))
         return True
+
+    def _rendered(self, batch: list[Object]) -> list[Rendered]:
+        """Render a batch of releases, and again when they bring definitions that a chart may ask for: what nobody asked for comes from memory."""
+        self.kubernetes_version = self.kubernetes_version or self._declared_version()
+        results: list[Rendered] = []
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            for _ in range(_ROUNDS):
+                definitions = [*self._kinds.get(CRD, ()), *(made for rendered in results for made in rendered.objects if str(made.group_kind) == CRD)]
+                kinds = schemas_for(self.kubernetes_version, definitions).kinds()
+                apis = frozenset(text for version, kind in kinds for text in (version, f"{version}/{kind}"))
+                if results and apis == self._apis:
+                    break
+                self._apis = apis
+                results = list(pool.map(lambda item: self._workspace.renderer.render(item, self), batch))
+        return results
+
+    def _placed(self, made: Object, namespace: str) -> Object:
+        """A release's object that names no namespace gets the release's, unless its kind is built in and has none."""
+        known = SchemaSet.for_cluster(self.kubernetes_version).scope(made.api_version, made.kind)
+        return made if made.namespace or known == "Cluster" else _moved(made, namespace)
 
     def _step_sets(self) -> bool:
         batch = self._unrendered(RESOURCE_SET)
@@ -335,7 +316,7 @@ class Builder:
 
     def _expand(self) -> None:
         self.kubernetes_version = self.kubernetes_version or self._declared_version()
-        for made in expand(list(self._objects.values()), self):
+        for made in expand(list(self._objects.values()), self, self._workspace.charts.artifact):
             self._add(made, quiet=True)
 
     def _declared_version(self) -> str:
@@ -381,23 +362,17 @@ class Builder:
         return True
 
     def _scoped(self, schemas: SchemaSet) -> list[Object]:
-        """Give the namespaced objects of releases their release's namespace, as the API server's client does, and drop it from cluster-scoped ones."""
-        result: list[Object] = []
+        """Drop the namespace from cluster-scoped objects of releases: the API server ignores it, and so they are one object wherever they come from."""
+        result: dict[ObjectId, Object] = {}
         for item in self._objects.values():
-            scope = schemas.scope(item.api_version, item.kind)
             applier = item.applier
-            if scope == "Cluster" and item.namespace and applier is not None and applier.kind == "HelmRelease":
-                result.append(_moved(item, ""))
-            elif scope != "Cluster" and not item.namespace and applier is not None and applier.kind == "HelmRelease":
-                result.append(_moved(item, self._release_namespace(applier)))
-            else:
-                result.append(item)
-        return result
-
-    def _release_namespace(self, applier: Link) -> str:
-        release = self.find(HELM_RELEASE, applier.namespace, applier.name)
-        target = release.get("spec", "targetNamespace") if release is not None else None
-        return str(target or applier.namespace)
+            if item.namespace and applier is not None and applier.kind == "HelmRelease" and schemas.scope(item.api_version, item.kind) == "Cluster":
+                item = _moved(item, "")
+            known = result.setdefault(item.id, item)
+            if known is not item:
+                message = f"{known.applier or 'bootstrap'} applies it too, from {known.locate()}"
+                self._problems.append(Problem("object-two-owners", str(item.id), item.locate(), message))
+        return list(result.values())
 
 
 def _moved(item: Object, namespace: str) -> Object:
@@ -416,35 +391,3 @@ def _subject(cluster: str, body: Mapping[str, Any]) -> str:
     metadata = body.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     return "/".join(str(part) for part in (cluster, body.get("kind"), metadata.get("namespace"), metadata.get("name")) if part)
-
-
-def _stand_in(key: str) -> str:
-    """A text that can stand where a name, host or label is expected, for a value that nobody can read here."""
-    return f"unknown-{key.lower().replace('_', '-').strip('-.')}"
-
-
-def _secret_values(secret: Object) -> tuple[dict[str, str], dict[str, str]]:
-    """The variables a Secret in Git provides: those that can be read, and stand-ins for those that are encrypted."""
-    known: dict[str, str] = {}
-    hidden: dict[str, str] = {}
-    for key, value in mapping(secret.get("stringData")).items():
-        if str(value).startswith("ENC["):
-            hidden[str(key)] = _stand_in(str(key))
-        else:
-            known[str(key)] = str(value)
-    for key, value in mapping(secret.get("data")).items():
-        try:
-            known[str(key)] = base64.b64decode(str(value), validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
-            hidden[str(key)] = _stand_in(str(key))
-    return known, hidden
-
-
-def _made_values(maker: Object, product: Product) -> tuple[dict[str, str], dict[str, str]]:
-    """The variables that a controller's Secret or ConfigMap provides: what its template states in plain text, and stand-ins for its other keys."""
-    spec = maker.spec
-    templates = (mapping(mapping(spec.get("target")).get("template")), mapping(spec.get("template")))
-    stated = {str(key): value for template in templates for key, value in mapping(template.get("data")).items()}
-    known = {key: value for key, value in stated.items() if isinstance(value, str) and "{{" not in value}
-    hidden = (set(stated) | (product.keys or frozenset())) - set(known)
-    return known, {key: _stand_in(key) for key in sorted(hidden)}

@@ -17,6 +17,7 @@ import posixpath
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 from harness.flux.kinds import FLUX_INSTANCE, HELM_RELEASE, KUSTOMIZATION, source_kind
 from harness.flux.remotes import address, checkout
@@ -114,8 +115,14 @@ def discover(repository: Repository) -> tuple[ClusterRoot, ...]:
 
 def manifests(repository: Repository) -> tuple[str, ...]:
     """Every YAML file that enters the artifact Flux builds from, sorted."""
-    ignore = SourceIgnore(repository)
-    return tuple(path for path in repository.files() if path.endswith(YAML_SUFFIXES) and ignore.admits(path))
+    known = _manifests.get(repository)
+    if known is None:
+        ignore = SourceIgnore(repository)
+        known = _manifests[repository] = tuple(path for path in repository.files() if path.endswith(YAML_SUFFIXES) and ignore.admits(path))
+    return known
+
+
+_manifests: Final[WeakKeyDictionary[Repository, tuple[str, ...]]] = WeakKeyDictionary()
 
 
 def normalise(path: str | None) -> str:

@@ -25,7 +25,7 @@ from harness.flux.tools import Tools, run
 from harness.model import Location, Problem
 from harness.source.paths import confine
 from harness.source.reach import Closure, Reference, closure, is_remote, kustomization_document
-from harness.source.repository import UnreadableError
+from harness.source.repository import YAML_SUFFIXES, UnreadableError
 from harness.source.yaml import parse
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ _SMALL: Final = 1_000_000
 _TIMEOUT: Final = 120.0
 #: What kustomize says when a patch or replacement is for an object that is not there. It may well come from a base that is not fetched.
 _LACKS: Final = re.compile(r"no matches for Id|failed to find unique target|unable to find patch target|nothing selected by|no resource matches", re.IGNORECASE)
+_EXPLOSIVE: Final = ("yaml-alias-bomb", "yaml-too-deep")
 _REMOTE_LISTS: Final = ("resources", "bases", "components", "crds", "configurations")
 
 
@@ -114,6 +115,7 @@ class Kustomizer:
         ]
         if generated.fatal and generated.document is None:
             problems.append(_unreadable(repository, generated.path))
+        problems += _explosive(repository, reach.files)
         warnings = tuple(deprecations(repository, reach.files, generated.path, generated.body, locate))
         if generated.fatal or any(problem.code not in ("kustomize-remote-base", "kustomize-unknown-field") for problem in problems):
             return Built((), reach.files, tuple(problems), warnings)
@@ -249,6 +251,12 @@ def _reach_problems(reach: Closure) -> list[Problem]:
         *each("kustomize-remote-base", reach.remote, "{} would be fetched from the network at every reconciliation; it is not built here"),
         *each("kustomize-helm-charts", reach.charts, "the chart {} is not rendered: kustomize-controller runs kustomize without Helm"),
     ]
+
+
+def _explosive(repository: Repository, files: frozenset[str]) -> list[Problem]:
+    """Files that would take a program that expands them a gigabyte or more: they are not given to kustomize, which refuses them in the end or dies."""
+    found = [problem for path in sorted(files) if path.endswith(YAML_SUFFIXES) for problem in repository.parsed(path).problems]
+    return [Problem("kustomize-build", "", problem.location, problem.message) for problem in found if problem.code in _EXPLOSIVE]
 
 
 def _unreadable(repository: Repository, path: str) -> Problem:

@@ -85,8 +85,12 @@ class HelmRenderer:
         rendered = _placed(replace(nothing, source="lock"), ref, locked.outcome, view, elided=True)
         if locked.inputs == nothing.inputs:
             return rendered
-        message = f"chart {ref.label} or the values of this release changed since the lock was written: run `nox -s lock`"
-        return replace(rendered, problems=(*rendered.problems, Problem("lock-stale", str(nothing.release.id), ref.location, message)))
+        chart = locked.outcome.chart
+        same = chart is not None and chart.version.removeprefix("v") == ref.version.removeprefix("v").replace("_", "+")
+        where = self._lock.place(nothing.release) if same else ref.location
+        what = "the values of this release, or what else goes into its render," if same else f"chart {ref.label}"
+        message = f"{what} changed since the lock was written: run `nox -s lock`"
+        return replace(rendered, problems=(*rendered.problems, Problem("lock-stale", str(nothing.release.id), where, message)))
 
     def _outcome(self, request: Request, package: Package) -> tuple[str, Outcome]:
         """The render, and its key in the cache."""

@@ -60,6 +60,10 @@ class Lock:
         self._guard = threading.Lock()
         self._crds: dict[str, Mapping[str, Any] | None] = {}
 
+    def place(self, release: Object) -> Location:
+        """The file that has, or would have, a release."""
+        return Location(f"{self._shown}/{_file(release)}")
+
     def read(self, release: Object) -> Locked | None:
         """The release as locked; None when the lock does not have it or is damaged."""
         kept = self._load(release)
@@ -77,7 +81,7 @@ class Lock:
         ``cache`` and ``key`` (of the render) spare writing the facts out again to compare them.
         """
         name = _file(release)
-        where = Location(f"{self._shown}/{name}")
+        where = self.place(release)
         try:
             have = (self.folder / name).read_bytes()
         except OSError:

@@ -112,7 +112,8 @@ def test_changed_values_make_the_lock_stale(setup: Setup) -> None:
     message = "the chart or the values of this release changed since the lock was written: run `nox -s lock`"
     assert setup.problems(text=text) == [f"lock-stale tests/lock/c/apps.web.json: {message}"]
     (offline,) = setup.problems(text=text, charts=False)
-    assert offline == "lock-stale r.yaml:7: chart web 1.0.0 or the values of this release changed since the lock was written: run `nox -s lock`"
+    what = "the values of this release, or what else goes into its render, changed since the lock was written"
+    assert offline == f"lock-stale tests/lock/c/apps.web.json: {what}: run `nox -s lock`"
     # What was locked is shown nevertheless.
     assert setup.render(text, charts=False).objects
 

@@ -1,0 +1,161 @@
+"""Faults seeded into a copy of the real tree: what they are made of, and how one is looked at."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass, field
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from harness.compliance.waivers import load_waivers
+from harness.flux.cache import Cache
+from harness.flux.discovery import manifests
+from harness.flux.workspace import Options, Workspace
+from harness.model import Location
+from harness.rules import rule_of
+from harness.rules.base import Clusters, Objects
+from harness.rules.context import Context
+from harness.rules.engine import evaluate_repository, evaluate_world
+from harness.source.yaml import parse
+from harness.suite import WAIVERS
+
+ROOT = Path(__file__).parents[2]
+#: What a fault can be seeded into, and what is needed to look at it.
+_COPIED = (".sourceignore", "clusters", "policies", "tests/intent", "tests/lock")
+TODAY = date(2026, 11, 23)
+CHARTS = Path(os.environ["PLIMSOLL_CHARTS"]) if os.environ.get("PLIMSOLL_CHARTS") else None
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One change: the first ``old`` of a file becomes ``new``. Without ``old`` the file is written anew, without ``new`` it is deleted."""
+
+    path: str
+    old: str | None
+    new: str | None
+
+    def apply(self, tree: Path) -> None:
+        """Raises ValueError when the file does not hold ``old``."""
+        target = tree / self.path
+        text = target.read_text(encoding="utf-8") if self.old is not None else ""
+        if self.old is not None and self.old not in text:
+            raise ValueError(f"{self.path} has no {self.old!r} to seed a fault into")
+        # The copy is made of hard links: a file is replaced, never written into.
+        target.unlink(missing_ok=self.old is None)
+        if self.new is not None:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(self.new if self.old is None else text.replace(self.old, self.new, 1), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Link:
+    """A symbolic link that is added."""
+
+    path: str
+    target: str
+
+    def apply(self, tree: Path) -> None:
+        (tree / self.path).symlink_to(self.target)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something must be reported: the line on which the first ``text`` of a file ends; the whole file when there is no text."""
+
+    path: str
+    text: str = ""
+
+    def location(self, tree: Path) -> Location:
+        """The place in an edited tree. Raises ValueError when the file does not hold the text."""
+        if not self.text:
+            return Location(self.path)
+        before, found, _ = (tree / self.path).read_text(encoding="utf-8").partition(self.text)
+        if not found:
+            raise ValueError(f"{self.path} has no {self.text!r}")
+        return Location(self.path, (before + found).rstrip("\n").count("\n") + 1)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault, and the rule that must report it: at all of ``places``, and nowhere else.
+
+    ``cluster`` is the only one that is built (none: all of them). ``charts``: what a chart renders differs from the lock then, so the charts must be at hand.
+    """
+
+    name: str
+    rule: str
+    edits: tuple[Edit | Link, ...]
+    places: tuple[Place, ...]
+    cluster: str = "kind"
+    charts: bool = False
+
+
+class Memory(Cache):
+    """A cache that also keeps in memory what was read: the trees differ in a line, and everything read is read-only."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self._read: dict[tuple[str, str], Any] = {}
+
+    def get_json(self, kind: str, key: str) -> Any:
+        found = self._read.get((kind, key))
+        if found is None:
+            found = super().get_json(kind, key)
+            if found is not None:
+                self._read[kind, key] = found
+        return found
+
+
+@dataclass
+class Grounds:
+    """A copy of the real tree, and what all looks at its variants share."""
+
+    copied: Path
+    memory: Memory
+    parse: Any = field(default_factory=lambda: lru_cache(maxsize=None)(parse))
+
+    def tree(self, folder: Path) -> Path:
+        """A copy of the copy, made of hard links: cheap enough for every fault."""
+        return Path(shutil.copytree(self.copied, folder, copy_function=os.link))
+
+    def workspace(self, tree: Path) -> Workspace:
+        workspace = Workspace(tree, Options(charts=CHARTS))
+        workspace.today = TODAY
+        workspace.cache = self.memory
+        return workspace
+
+    def places(self, tree: Path, rule_id: str, *, cluster: str = "") -> set[Location]:
+        """Where a rule reports something in a tree, as far as no waiver covers it."""
+        rule = rule_of(rule_id)
+        assert rule is not None, f"there is no rule {rule_id}"
+        workspace = self.workspace(tree)
+        context = Context(workspace.repository, TODAY, own=True)
+        cases = []
+        for root in workspace.clusters:
+            if root.name == cluster or not cluster:
+                world = workspace.world(root)
+                context.add(world)
+                cases += evaluate_world(world, [rule])
+        if not isinstance(rule.scope, Objects | Clusters):
+            files = manifests(workspace.repository)
+            for path in files:
+                workspace.repository.documents(path)
+            context.problems += workspace.repository.problems
+            cases += evaluate_repository(context, [rule], files)
+        waived = load_waivers(workspace.repository, WAIVERS, today=TODAY).apply(cases)
+        return {finding.location for case in cases for finding in case.findings if finding not in waived}
+
+
+def copy(tree: Path) -> Path:
+    """Copy what can be seeded, and what the harness needs to look at it, into a new folder."""
+    for name in _COPIED:
+        source, target = ROOT / name, tree / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, copy_function=shutil.copyfile)
+        else:
+            shutil.copyfile(source, target)
+    return tree

@@ -238,6 +238,13 @@ def test_substitution_that_breaks_the_yaml(proven) -> None:
     assert proof.still_sees_the_rest
 
 
+def test_substitution_that_fills_the_memory(proven) -> None:
+    thing = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, namespace: flux-system}\ndata:\n  k: '" + "${BIG}" * 2000 + "'\n"
+    proof = proven({"clusters/one/v.yaml": flux("v", "./v", f", postBuild: {{substitute: {{BIG: {'x' * 100_000}}}}}"), "v/cm.yaml": thing})
+    assert proof.of("FLX108") == ["v/cm.yaml:1 the object would have 200 MB after substitution, which no API server takes"]
+    assert proof.still_sees_the_rest
+
+
 # Paths
 
 
@@ -297,6 +304,12 @@ def test_what_is_no_file(proven, tmp_path: Path) -> None:
 
 def test_git_folder_that_git_does_not_know(proven) -> None:
     assert proven({".git": "gitdir: /nowhere/at/all\n"}).still_sees_the_rest
+
+
+def test_pattern_that_tries_everything(proven) -> None:
+    proof = proven({".sourceignore": "*a" * 25 + "b\n", f"clusters/one/{'a' * 200}.yaml": "apiVersion: v1\nkind: Namespace\nmetadata: {name: x}\n"})
+    assert proof.seconds < LIMIT / 3
+    assert proof.still_sees_the_rest
 
 
 def test_ignore_file_of_noise(proven) -> None:

@@ -75,35 +75,41 @@ _EXPRESSIONS: Final[dict[str, re.Pattern[str]]] = {}
 
 
 def _expression(pattern: str) -> re.Pattern[str]:
-    """Go's filepath.Match as a regular expression: ``*``, ``?``, ``[a-z]``, ``[^a]`` and ``\\``."""
+    """Go's filepath.Match as a regular expression: ``*``, ``?``, ``[a-z]``, ``[^a]`` and ``\\``.
+
+    What stands between two stars is matched where it comes first and never tried further on, which is enough, and keeps hostile patterns linear.
+    """
     known = _EXPRESSIONS.get(pattern)
     if known is not None:
         return known
-    text = ""
+    pieces = [""]
     at = 0
     while at < len(pattern):
         character = pattern[at]
         close = pattern.find("]", at + 2) if character == "[" else -1
         if character == "*":
-            text += "" if text.endswith("[^/]*") else "[^/]*"
+            if pieces[-1] or len(pieces) == 1:
+                pieces.append("")
         elif character == "?":
-            text += "[^/]"
+            pieces[-1] += "[^/]"
         elif character == "\\" and at + 1 < len(pattern):
             at += 1
-            text += re.escape(pattern[at])
+            pieces[-1] += re.escape(pattern[at])
         elif close > 0:
             body = pattern[at + 1 : close]
             negated = body.startswith("^")
-            text += f"[{'^' if negated else ''}{_class(body[1:] if negated else body)}]"
+            pieces[-1] += f"[{'^' if negated else ''}{_class(body[1:] if negated else body)}]"
             at = close
         elif character == "[":
-            text = "(?!)"  # Go refuses the pattern, and it matches nothing
+            pieces[-1] = "(?!)"  # Go refuses the pattern, and it matches nothing
             break
         else:
-            text += re.escape(character)
+            pieces[-1] += re.escape(character)
         at += 1
+    head, *rest = pieces
+    inner = "".join(f"(?>[^/]*?{piece})" for piece in rest[:-1])
     try:
-        compiled = re.compile(rf"{text}\Z", re.DOTALL)
+        compiled = re.compile(head + (f"{inner}[^/]*{rest[-1]}" if rest else "") + r"\Z", re.DOTALL)
     except re.error:
         compiled = re.compile(r"(?!)")
     _EXPRESSIONS[pattern] = compiled

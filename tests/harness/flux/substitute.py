@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 #: Label and annotation that opt an object out, with the value ``disabled``.
 OPT_OUT: Final = "kustomize.toolkit.fluxcd.io/substitute"
 
+#: Characters an object may come to: far beyond the 1.5 MB that etcd takes, and far below what hurts.
+_LARGEST: Final = 16_000_000
+
 NAME: Final = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
 
 _NOWHERE: Final = fixed(Location(""))
@@ -69,6 +72,10 @@ def substitute(body: dict[str, Any], variables: Mapping[str, str], *, strict: bo
     if "${" not in text and "$$" not in text:
         return Substituted(body)
     values = {name: value.replace("\n", "") for name, value in variables.items()}
+    size = len(text) + sum(text.count("${" + name) * len(value) for name, value in values.items())
+    if size > _LARGEST:
+        message = f"the object would have {size // 1_000_000} MB after substitution, which no API server takes"
+        return Substituted(body, problems=(Problem("substitute-not-yaml", "", locate(()), message),))
     found = Result("")
     changed = _by_scalar(body, values, found)
     if changed is None:

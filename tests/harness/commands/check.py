@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from harness.commands.common import bold, clusters_of, note, out
+from harness.commands.common import CommandError, bold, clusters_of, note, out
 from harness.report.terminal import block, ledger
+from harness.rules import all_rules
 from harness.suite import prove
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(workspace: Workspace, options: argparse.Namespace) -> int:
+    for word in options.rule:
+        if not any(rule.id.startswith(word.upper()) for rule in all_rules()):
+            raise CommandError(f"there is no rule or family {word}: `explain` lists them")
     clusters_of(workspace, options.cluster)
     workspace.options.clusters = tuple(options.cluster)
     verdict = prove(workspace, progress=note)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.commands.common import out
+from harness.commands.common import CommandError, out
+from harness.report.components import MarkersError
 from harness.report.generated import generated_files
 
 if TYPE_CHECKING:
@@ -21,7 +22,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(workspace: Workspace, options: argparse.Namespace) -> int:
     stale = False
-    for path, text in generated_files(workspace):
+    try:
+        documents = generated_files(workspace)
+    except MarkersError as error:
+        raise CommandError(str(error)) from error
+    for path, text in documents:
         target = workspace.root / path
         if target.is_file() and target.read_text(encoding="utf-8") == text:
             out(f"{path}: current")
@@ -30,6 +35,7 @@ def run(workspace: Workspace, options: argparse.Namespace) -> int:
         if options.check:
             out(f"{path}: stale, run nox -s docs")
         else:
+            target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text, encoding="utf-8")
             out(f"{path}: rewritten")
     return 1 if stale and options.check else 0

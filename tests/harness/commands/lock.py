@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from harness.flux.workspace import Workspace
 
 HELP = "rewrite the lock from fresh renders"
+_REMEDY = "no chart at hand? --charts DIR or --pull"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +37,9 @@ def run(workspace: Workspace, options: argparse.Namespace) -> int:
         stale = [problem for world in worlds for problem in world.problems if problem.code.startswith("lock-")]
         for problem in stale:
             out(f"{problem.subject}: {problem.message}")
+        unseen = [str(rendered.release.id) for world in worlds for rendered in world.releases.values() if rendered.source != "render"]
+        if not stale and unseen:
+            raise CommandError(f"not rendered, so not compared with the lock: {', '.join(unseen)} ({_REMEDY})")
         return 1 if stale else 0
     written = Lock(folder).write(worlds)
     changed = [*written.changed, *workspace.artifacts.write()]
@@ -45,5 +49,5 @@ def run(workspace: Workspace, options: argparse.Namespace) -> int:
         out(f"removed    {LOCK_FOLDER}/{name}")
     out(f"{len(changed)} rewritten, {len(written.removed)} removed, {len(written.unchanged)} unchanged")
     if written.failed:
-        raise CommandError(f"not rendered, so their lock is as it was: {', '.join(written.failed)} (no chart at hand? --charts DIR or --pull)")
+        raise CommandError(f"not rendered, so their lock is as it was: {', '.join(written.failed)} ({_REMEDY})")
     return 0

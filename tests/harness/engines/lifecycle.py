@@ -88,6 +88,9 @@ def api_status(api_version: str, kind: str, kubernetes_version: str, releases: M
         state = ApiState.REMOVED
     elif row.deprecated and _reached(release, row.deprecated):
         state = ApiState.DEPRECATED
-    elif product == "kubernetes" and not builtins(kubernetes_version).served_by_default(api_version, kind):
-        state = ApiState.OFF
+    elif product == "kubernetes":
+        data = builtins(kubernetes_version)
+        # Releases older than the data say nothing here.
+        if data.knows(api_version, kind) and not data.served_by_default(api_version, kind):
+            state = ApiState.OFF
     return ApiStatus(state, product, row.deprecated, row.removed, row.replacement)

@@ -81,7 +81,12 @@ KUBERNETES: tuple[Row, ...] = (
         _RESOURCE,
         "v1alpha2",
         (
-            "PodSchedulingContext", "ResourceClaim", "ResourceClaimParameters", "ResourceClaimTemplate", "ResourceClass", "ResourceClassParameters",
+            "PodSchedulingContext",
+            "ResourceClaim",
+            "ResourceClaimParameters",
+            "ResourceClaimTemplate",
+            "ResourceClass",
+            "ResourceClassParameters",
             "ResourceSlice",
         ),
         "",

@@ -144,7 +144,7 @@ def _host(text: str, authority: str) -> str:
     if host.startswith("["):
         address, bracket, tail = host.partition("]")
         if not bracket:
-            raise ValueError(f'URL parse error during conversion from string: parse "{text}": missing \']\' in host')
+            raise ValueError(f"URL parse error during conversion from string: parse \"{text}\": missing ']' in host")
         parse_ip(address[1:].partition("%25")[0])
     port = tail.rpartition(":")[2] if ":" in tail else ""
     if not all("0" <= digit <= "9" for digit in port) or (host.startswith("[") and tail and not tail.startswith(":")):

@@ -34,9 +34,7 @@ MAX_DEPTH = crds_module.MAX_DEPTH
 _DECODING = frozenset({"unknown-field", "type", "k8s-time"})
 
 #: Fields whose text no rule compares with another field's.
-_OPAQUE = frozenset(
-    {"annotations", "args", "binaryData", "caBundle", "command", "data", "description", "message", "messageExpression", "stringData", "value"}
-)
+_OPAQUE = frozenset({"annotations", "args", "binaryData", "caBundle", "command", "data", "description", "message", "messageExpression", "stringData", "value"})
 
 
 class _BuiltInKind:
@@ -135,14 +133,18 @@ class SchemaSet:
         if memo_key is not None and memo_key in _memo:
             return _memo[memo_key]
         report = Report(elided)
-        if crds_module.deeper_than(body, MAX_DEPTH):
-            report.error((), f"is nested deeper than {MAX_DEPTH} levels", "depth")
-        elif kind is None:
-            self._check_unresolved(body, key, report)
-        elif isinstance(kind, _BuiltInKind):
-            _check_builtin(body, kind, report)
-        else:
-            _check_custom(body, kind, report)
+        try:
+            if crds_module.deeper_than(body, MAX_DEPTH):
+                report.error((), f"is nested deeper than {MAX_DEPTH} levels", "depth")
+            elif kind is None:
+                self._check_unresolved(body, key, report)
+            elif isinstance(kind, _BuiltInKind):
+                _check_builtin(body, kind, report)
+            else:
+                _check_custom(body, kind, report)
+        except UnicodeEncodeError:
+            # half of a surrogate pair, which the engine cannot take; a server reads it as U+FFFD
+            report.skip((), "unicode", "the object holds text that is not valid Unicode")
         verdict = Verdict.of(report)
         if memo_key is not None:
             if len(_memo) >= _MEMO_LIMIT:

@@ -320,9 +320,9 @@ def _list_errors(node: Json, kind: Any) -> Iterator[tuple[str, str]]:
     list_type, map_type, keys = node.get("x-kubernetes-list-type"), node.get("x-kubernetes-map-type"), node.get("x-kubernetes-list-map-keys")
     if map_type is not None and (kind != "object" or map_type not in ("atomic", "granular")):
         yield "x-kubernetes-map-type", "must be atomic or granular, on an object"
+    if keys and list_type != "map":
+        yield "x-kubernetes-list-type", "must be map if x-kubernetes-list-map-keys is non-empty"
     if list_type is None:
-        if keys:
-            yield "x-kubernetes-list-type", "must be map if x-kubernetes-list-map-keys is non-empty"
         return
     if kind != "array" or list_type not in ("atomic", "set", "map"):
         yield "x-kubernetes-list-type", "must be atomic, set or map, on an array"

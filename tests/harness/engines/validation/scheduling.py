@@ -22,7 +22,7 @@ def validate_tolerations(value: Any, check: Check, at: Pointer) -> None:
         if key:
             check.syntax(key, names.qualified_name, (*place, "key"), "label")
         elif operator != "Exists":
-            check.error((*place, "operator"), "must be Exists when key is empty, which means \"match all values and all keys\"", "toleration")
+            check.error((*place, "operator"), 'must be Exists when key is empty, which means "match all values and all keys"', "toleration")
         if toleration.get("tolerationSeconds") is not None and toleration.get("effect") != "NoExecute":
             check.error((*place, "effect"), "must be 'NoExecute' when tolerationSeconds is set", "toleration")
         if operator == "Exists" and content:

@@ -165,7 +165,8 @@ def validate_resource_field(reference: Json, check: Check, at: Pointer, *, volum
         check.error((*at, "divisor"), f"must be one of {', '.join(sorted(_DIVISORS))}", "quantity")
 
 
-_PROJECTIONS = ("secret", "configMap", "downwardAPI", "serviceAccountToken", "clusterTrustBundle", "podCertificate")
+#: Without clusterTrustBundle and podCertificate: behind gates, and dropped unread where those are off.
+_PROJECTIONS = ("secret", "configMap", "downwardAPI", "serviceAccountToken")
 
 
 def _projected(source: Json, check: Check, at: Pointer) -> None:
@@ -188,21 +189,10 @@ def _projected(source: Json, check: Check, at: Pointer) -> None:
                 _keys(inner, check, where)
             elif kind == "downwardAPI":
                 _downward(inner, check, where)
-            elif kind in ("serviceAccountToken", "clusterTrustBundle"):
-                if check.required(inner, "path", where):
-                    check.relative_path(inner["path"], (*where, "path"), reserved=True)
-                if kind == "clusterTrustBundle":
-                    _trust_bundle(inner, check, where)
-                    unique(inner.get("path"), (*where, "path"))
+            elif check.required(inner, "path", where):
+                check.relative_path(inner["path"], (*where, "path"), reserved=True)
             for spot, item in each(inner.get("items"), (*where, "items")):
                 unique(item.get("path"), (*spot, "path"))
-
-
-def _trust_bundle(source: Json, check: Check, at: Pointer) -> None:
-    present = check.exactly_one(source, ("name", "signerName"), at, "selection")
-    if present == ["name"] and source.get("labelSelector") is not None:
-        check.error((*at, "labelSelector"), "must be unset if name is specified", "one-of")
-    check.selector(source.get("labelSelector"), (*at, "labelSelector"))
 
 
 def _ephemeral(source: Json, check: Check, at: Pointer) -> None:

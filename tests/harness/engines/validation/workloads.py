@@ -50,7 +50,7 @@ def _restarts_always(spec: Json, check: Check, at: Pointer) -> None:
     pod = mapping(mapping(spec.get("template")).get("spec"))
     where = (*at, "template", "spec")
     if pod.get("restartPolicy") in ("OnFailure", "Never"):
-        check.error((*where, "restartPolicy"), f"must be \"Always\", not {pod['restartPolicy']!r}", "enum", pod["restartPolicy"])
+        check.error((*where, "restartPolicy"), f'must be "Always", not {pod["restartPolicy"]!r}', "enum", pod["restartPolicy"])
     if pod.get("activeDeadlineSeconds") is not None:
         check.error((*where, "activeDeadlineSeconds"), "is not supported here", "forbidden")
 

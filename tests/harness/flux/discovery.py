@@ -174,11 +174,11 @@ class _Whole:
     def is_built_by(self, document: Document) -> bool:
         """Whether a Kustomization without a path of its own may be one of the whole repository.
 
-        A patch of a Kustomization has no ``sourceRef``. A folder without kustomization.yaml is built from every manifest below it,
-        so that any file would do; people who sync that way keep the sync in the root folder or one below.
+        A patch of a Kustomization has no ``sourceRef``, and one that patches complete has no ``path``. A folder without kustomization.yaml
+        is built from every manifest below it, so that any file would do; people who sync that way keep the sync in the root folder or one below.
         """
         reference = _spec(document).get("sourceRef")
-        if not isinstance(reference, dict):
+        if not isinstance(reference, dict) or not isinstance(_spec(document).get("path"), str):
             return False
         urls = self._urls.get((str(reference.get("kind")), str(reference.get("name"))))
         elsewhere = urls is not None and bool(self._remotes) and not urls & self._remotes

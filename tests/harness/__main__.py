@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.commands import COMMANDS, CommandError
 from harness.flux.tools import ToolError
-from harness.flux.workspace import Options, Workspace
+from harness.flux.workspace import Options, Workspace, kubernetes_version
 
 CLEAN, FINDINGS, COULD_NOT_CHECK = 0, 1, 2
 
@@ -32,7 +32,9 @@ def parser() -> argparse.ArgumentParser:
     shared.add_argument("--charts", type=Path, metavar="DIR", help="folder of chart packages <name>-<version>.tgz (default: $PLIMSOLL_CHARTS)")
     shared.add_argument("--pull", action="store_true", help="fetch charts that are nowhere at hand from their registries")
     shared.add_argument("--no-cache", action="store_true", help="build and render everything again")
-    shared.add_argument("--kubernetes-version", metavar="VERSION", help="the clusters' version (default: their variable KUBERNETES_VERSION)")
+    shared.add_argument(
+        "--kubernetes-version", type=kubernetes_version, metavar="VERSION", help="the clusters' version (default: their variable KUBERNETES_VERSION)"
+    )
     main_parser = argparse.ArgumentParser(
         prog="python -m harness",
         description=_DESCRIPTION,

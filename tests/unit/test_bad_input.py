@@ -529,6 +529,19 @@ def test_what_cannot_be_asked_is_refused_in_one_line(command, arguments: tuple[s
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("version", ["nonsense", "1", "", "1.36; rm -rf /", "٣.٤"])
+def test_version_that_is_none(command, version: str) -> None:
+    with pytest.raises(SystemExit) as refusal:
+        command("check", "--kubernetes-version", version)
+    assert refusal.value.code == 2
+
+
+def test_version_that_a_cluster_cannot_mean(proven) -> None:
+    variables = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: vars, namespace: flux-system}\ndata: {KUBERNETES_VERSION: the newest}\n"
+    files = {"clusters/one/vars.yaml": variables, "clusters/one/v.yaml": flux("v", "./v", ", postBuild: {substituteFrom: [{kind: ConfigMap, name: vars}]}")}
+    assert proven({**files, "v/cm.yaml": "apiVersion: v1\nkind: Namespace\nmetadata: {name: x}\n"}).still_sees_the_rest
+
+
 def test_folder_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("x")
     assert main(["check", "--repo", str(tmp_path / "file")]) == 2

@@ -7,6 +7,7 @@ further Kustomizations, HelmReleases or ResourceSets, and those again. Each is b
 from __future__ import annotations
 
 import posixpath
+import re
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
@@ -42,6 +43,8 @@ _ROUNDS: Final = 3
 _NO_CHART: Final = "chart-missing"
 _HAND: Final = "its chart is not at hand: hand it over with --charts DIR, or allow --pull"
 _REMOTE: Final = "kustomize-remote-base"
+#: A Kubernetes version as people and clouds write it: ``1.36``, ``v1.36.4``, ``1.36.4-gke.1``.
+VERSION: Final = re.compile(r"v?[0-9]{1,3}\.[0-9]{1,3}(?:\.[0-9]{1,3})?(?:[-+][0-9A-Za-z.+-]*)?")
 #: Kinds that are what they make.
 _PLAIN: Final = ("Secret", "ConfigMap")
 
@@ -321,8 +324,8 @@ class Builder:
 
     def _declared_version(self) -> str:
         """The cluster's own word for its Kubernetes version: a variable KUBERNETES_VERSION."""
-        declared = (build.variables.get("KUBERNETES_VERSION") for build in self._builds.values())
-        return next((version for version in declared if version), DEFAULT_KUBERNETES)
+        declared = (build.variables.get("KUBERNETES_VERSION", "") for build in self._builds.values())
+        return next((version for version in declared if VERSION.fullmatch(version)), DEFAULT_KUBERNETES)
 
     # Objects
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from harness.flux.artifacts import Artifacts
-from harness.flux.builder import Builder
+from harness.flux.builder import VERSION, Builder
 from harness.flux.cache import Cache
 from harness.flux.charts import Charts
 from harness.flux.discovery import ClusterRoot, discover
@@ -36,6 +36,13 @@ def today() -> date:
     """The date that rules about time go by; ``SOURCE_DATE_EPOCH`` sets it, so that a run can be repeated."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     return datetime.fromtimestamp(int(epoch), UTC).date() if epoch else datetime.now(UTC).date()
+
+
+def kubernetes_version(text: str) -> str:
+    """The text, when it is a Kubernetes version. Raises ValueError otherwise."""
+    if not VERSION.fullmatch(text):
+        raise ValueError(f"{text} is no Kubernetes version")
+    return text
 
 
 @dataclass

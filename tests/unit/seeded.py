@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.compliance.waivers import load_waivers
 from harness.flux.cache import Cache
 from harness.flux.discovery import manifests
-from harness.flux.workspace import Options, Workspace
+from harness.flux.workspace import LOCK_FOLDER, Options, Workspace
 from harness.model import Location
 from harness.rules import rule_of
 from harness.rules.base import Clusters, Objects
@@ -21,6 +22,9 @@ from harness.rules.context import Context
 from harness.rules.engine import evaluate_repository, evaluate_world
 from harness.source.yaml import parse
 from harness.suite import WAIVERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
 #: What a fault can be seeded into, and what is needed to look at it.
@@ -43,9 +47,9 @@ class Edit:
         text = target.read_text(encoding="utf-8") if self.old is not None else ""
         if self.old is not None and self.old not in text:
             raise ValueError(f"{self.path} has no {self.old!r} to seed a fault into")
-        # The copy is made of hard links: a file is replaced, never written into.
-        target.unlink(missing_ok=self.old is None)
-        if self.new is not None:
+        if self.new is None:
+            target.unlink()
+        else:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(self.new if self.old is None else text.replace(self.old, self.new, 1), encoding="utf-8")
 
@@ -111,31 +115,48 @@ class Memory(Cache):
 
 @dataclass
 class Grounds:
-    """A copy of the real tree, and what all looks at its variants share."""
+    """Two copies of the real tree, one of them to be edited, and what all looks at them share."""
 
     copied: Path
+    tree: Path
     memory: Memory
     parse: Any = field(default_factory=lambda: lru_cache(maxsize=None)(parse))
 
-    def tree(self, folder: Path) -> Path:
-        """A copy of the copy, made of hard links: cheap enough for every fault."""
-        return Path(shutil.copytree(self.copied, folder, copy_function=os.link))
+    @cached_property
+    def untouched(self) -> Workspace:
+        """The copy itself."""
+        return self._workspace(self.copied)
 
-    def workspace(self, tree: Path) -> Workspace:
+    @contextmanager
+    def seeded(self, fault: Fault) -> Iterator[Workspace]:
+        """The second copy, with a fault for as long as somebody looks. What renders releases is shared, as long as the lock is the same."""
+        try:
+            for edit in fault.edits:
+                edit.apply(self.tree)
+            workspace = self._workspace(self.tree)
+            if not any(edit.path.startswith(LOCK_FOLDER) for edit in fault.edits):
+                workspace.renderer = self.untouched.renderer
+            yield workspace
+        finally:
+            for edit in fault.edits:
+                (self.tree / edit.path).unlink(missing_ok=True)
+                if (self.copied / edit.path).is_file():
+                    shutil.copyfile(self.copied / edit.path, self.tree / edit.path)
+
+    def _workspace(self, tree: Path) -> Workspace:
         workspace = Workspace(tree, Options(charts=CHARTS))
         workspace.today = TODAY
         workspace.cache = self.memory
         return workspace
 
-    def places(self, tree: Path, rule_id: str, *, cluster: str = "") -> set[Location]:
-        """Where a rule reports something in a tree, as far as no waiver covers it."""
-        rule = rule_of(rule_id)
-        assert rule is not None, f"there is no rule {rule_id}"
-        workspace = self.workspace(tree)
+    def reported(self, workspace: Workspace, fault: Fault) -> set[Location]:
+        """Where the fault's rule reports something, as far as no waiver covers it."""
+        rule = rule_of(fault.rule)
+        assert rule is not None, f"there is no rule {fault.rule}"
         context = Context(workspace.repository, TODAY, own=True)
         cases = []
         for root in workspace.clusters:
-            if root.name == cluster or not cluster:
+            if root.name == fault.cluster or not fault.cluster:
                 world = workspace.world(root)
                 context.add(world)
                 cases += evaluate_world(world, [rule])

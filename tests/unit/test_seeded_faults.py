@@ -290,7 +290,7 @@ UNSEEDED = {
 @pytest.fixture(scope="session")
 def grounds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grounds]:
     cache = tmp_path_factory.mktemp("cache")
-    found = Grounds(copy(tmp_path_factory.mktemp("copy")), Memory(cache / "plimsoll"))
+    found = Grounds(copy(tmp_path_factory.mktemp("copy")), copy(tmp_path_factory.mktemp("tree")), Memory(cache / "plimsoll"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(cache))
         patch.setattr("harness.source.repository.parse", found.parse)
@@ -298,18 +298,16 @@ def grounds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grounds]:
 
 
 def test_the_tree_itself_has_no_finding(grounds: Grounds) -> None:
-    verdict = prove(grounds.workspace(grounds.copied))
+    verdict = prove(grounds.untouched)
     assert [f"{finding.rule} {finding.location} {finding.found}" for finding in verdict.findings] == []
 
 
 @pytest.mark.parametrize("seeded", [pytest.param(each, id=f"{each.rule}-{each.name}") for each in FAULTS])
-def test_fault_is_reported_at_its_line(seeded: Fault, grounds: Grounds, tmp_path: Path) -> None:
+def test_fault_is_reported_at_its_line(seeded: Fault, grounds: Grounds) -> None:
     if seeded.charts and CHARTS is None:
         pytest.skip("what the charts render changes: set PLIMSOLL_CHARTS to the folder that holds them")
-    tree = grounds.tree(tmp_path / "tree")
-    for edit in seeded.edits:
-        edit.apply(tree)
-    assert grounds.places(tree, seeded.rule, cluster=seeded.cluster) == {place.location(tree) for place in seeded.places}
+    with grounds.seeded(seeded) as workspace:
+        assert grounds.reported(workspace, seeded) == {place.location(workspace.root) for place in seeded.places}
 
 
 def test_every_rule_has_a_fault_or_a_reason_for_none() -> None:

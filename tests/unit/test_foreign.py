@@ -311,6 +311,26 @@ def test_values_of_a_secret_that_an_operator_makes(looked_at) -> None:
     assert "ExternalSecret vars makes it in the cluster" in {entry.why for entry in verdict.ledger}
 
 
+def test_values_of_a_file_that_sops_encrypted(looked_at) -> None:
+    """A secretGenerator takes the whole file in; kustomize breaks the base64 of long values into lines."""
+    files = {
+        "clusters/a/sync.yaml": ks("flux-system", "./clusters/a"),
+        "clusters/a/apps.yaml": ks("apps", "./apps"),
+        "apps/kustomization.yaml": (
+            "namespace: apps\nresources: [release.yaml]\ngeneratorOptions: {disableNameSuffixHash: true}\n"
+            "secretGenerator: [{name: web-values, files: [values.yaml=values.enc.yaml]}, {name: plain, files: [values.yaml=plain.txt]}]\n"
+        ),
+        "apps/values.enc.yaml": f"password: ENC[AES256_GCM,data:{'x' * 100},type:str]\nsops:\n  mac: ENC[AES256_GCM,data:x]\n",
+        "apps/plain.txt": f"text: {'long ' * 40}\n",
+        "apps/release.yaml": release(
+            "web", "chartRef: {kind: OCIRepository, name: web}, valuesFrom: [{kind: Secret, name: web-values}, {kind: Secret, name: plain}]"
+        ),
+    }
+    verdict = prove(looked_at(files))
+    assert found(verdict, "HLM203", "SCH101 apps/") == []
+    assert "the value is encrypted in Secret web-values" in {entry.why for entry in verdict.ledger}
+
+
 # What is not built here
 
 
@@ -412,6 +432,23 @@ def test_anchor_that_is_used_twice(looked_at) -> None:
     workspace = looked_at({"clusters/a/sync.yaml": ks("flux-system", "./clusters/a"), "clusters/a/cm.yaml": thing})
     assert [item.get("data") for item in only(workspace).of("ConfigMap")] == [{"a": "one", "b": "two", "c": "two"}]
     assert found(prove(workspace), "YML101") == []
+
+
+def test_merge_key_with_its_tag(looked_at) -> None:
+    thing = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one, namespace: apps, labels: &l {a: b}, annotations: {!!merge <<: *l}}\n"
+    workspace = looked_at({"clusters/a/sync.yaml": ks("flux-system", "./clusters/a"), "clusters/a/cm.yaml": thing})
+    assert [item.annotations for item in only(workspace).of("ConfigMap")] == [{"a": "b"}]
+    assert found(prove(workspace), "YML101") == []
+
+
+def test_source_that_bootstrap_makes_serves_other_clusters_too(looked_at) -> None:
+    files = {
+        "hub/here.yaml": ks("here", "./here"),
+        "hub/there.yaml": ks("there", "./there", ", kubeConfig: {secretRef: {name: there}}"),
+        "here/cm.yaml": config("x"),
+        "there/cm.yaml": config("y"),
+    }
+    assert found(prove(looked_at(files)), "FLX311") == []
 
 
 def test_namespace_on_a_cluster_scoped_object_is_no_error(looked_at) -> None:

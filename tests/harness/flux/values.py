@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import copy
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _SEALED: Final = "SealedSecret.bitnami.com"
+#: A file that SOPS encrypted as a whole, as a secretGenerator takes it in; kustomize-controller decrypts it.
+_SOPS: Final = re.compile(r'^(?:sops|"sops"|\s+"sops"):', re.MULTILINE)
 #: Stands where a value is expected that nobody can read here.
 UNKNOWN: Final = "unknown-value"
 
@@ -204,13 +207,21 @@ def _data(holder: Object, key: str) -> str | None:
     if holder.kind != "Secret":
         return str(value)
     try:
-        return base64.b64decode(str(value), validate=True).decode()
+        # Go's decoder passes over line breaks, which kustomize puts into long values.
+        decoded = base64.b64decode(str(value).replace("\r", "").replace("\n", ""), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError, ValueError):
         return None
+    return None if _SOPS.search(decoded) else decoded
 
 
 def _is_encrypted(holder: Object, key: str) -> bool:
-    return any(str(holder.get(part, key, default="")).startswith("ENC[") for part in ("data", "stringData"))
+    held = [str(holder.get(part, key, default="")) for part in ("data", "stringData")]
+    if any(text.startswith("ENC[") for text in held):
+        return True
+    try:
+        return _SOPS.search(base64.b64decode(held[0].replace("\n", "")).decode()) is not None
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return False
 
 
 def _holds(values: Any, path: Pointer) -> bool:

@@ -85,7 +85,7 @@ def _of_secret(secret: Object) -> tuple[dict[str, str], dict[str, str]]:
             known[str(key)] = str(value)
     for key, value in mapping(secret.get("data")).items():
         try:
-            known[str(key)] = base64.b64decode(str(value), validate=True).decode()
+            known[str(key)] = base64.b64decode(str(value).replace("\r", "").replace("\n", ""), validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
             hidden[str(key)] = stand_in(str(key))
     return known, hidden

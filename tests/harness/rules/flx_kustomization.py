@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
+import re
 from typing import TYPE_CHECKING, Final
 
 from harness.flux.discovery import normalise
@@ -36,6 +38,11 @@ if TYPE_CHECKING:
     from harness.model import Object
 
 FLX: Final = Registry()
+
+#: What gives a pod an identity at a cloud's key service: Azure's workload identity, and the variables of the clouds' own libraries.
+_IDENTITY: Final = re.compile(
+    r"azure\.workload\.identity/use|aadpodidbinding|AWS_ROLE_ARN|AWS_ACCESS_KEY_ID|AZURE_CLIENT_ID|GOOGLE_APPLICATION_CREDENTIALS|VAULT_TOKEN"
+)
 
 _DOCS: Final = "fluxcd/kustomize-controller docs/spec/v1/kustomizations.md"
 _EXPLICIT: Final = {
@@ -255,8 +262,8 @@ def decryption_has_keys(ks: Object, world: World) -> Iterator[Violation]:
     if not decryption or decryption.get("secretRef") or decryption.get("serviceAccountName"):
         return
     controller, arguments = controller_flags(world).get("kustomize-controller", (None, ()))
-    if controller is None:
-        return  # Flux is installed by other means, and so are its keys
+    if controller is None or _IDENTITY.search(json.dumps(controller.get("spec", "template"))):
+        return  # Flux is installed by other means, and so are its keys; or the pod itself has an identity of the cloud
     if not any(argument.startswith(("--sops-age-secret=", "--sops-vault-configmap=", "--default-decryption-service-account=")) for argument in arguments):
         yield violation(ks, "spec", "decryption", found="decryption with neither secretRef nor serviceAccountName", expect="secretRef or serviceAccountName")
 

@@ -99,8 +99,10 @@ def source_exists(item: Object, world: World) -> Iterator[Violation]:
 
 def _is_bootstrapped(item: Object, world: World) -> bool:
     """Without a sync in Git, the source that everything is built from is not in Git either."""
-    build = world.kustomizations.get((item.namespace, item.name)) if item.kind == "Kustomization" else None
-    return build is not None and world.cluster.sync is None and bool(build.files) and not build.elsewhere
+    source = _source(item)
+    if world.cluster.sync is not None or source is None:
+        return False
+    return any(build.files and not build.elsewhere and (_source(build.object) or ((),))[1:] == source[1:] for build in world.kustomizations.values())
 
 
 _SECRET_FIELDS: Final[tuple[Pointer, ...]] = (

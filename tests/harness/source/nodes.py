@@ -31,6 +31,8 @@ _TEXT: Final = "tag:yaml.org,2002:str"
 _MAP: Final = "tag:yaml.org,2002:map"
 _SEQ: Final = "tag:yaml.org,2002:seq"
 _PREFIX: Final = "tag:yaml.org,2002:"
+#: The tag of a merge key, which some tools write out (``!!merge <<: *a``).
+_MERGE: Final = "tag:yaml.org,2002:merge"
 
 #: Characters that YAML does not allow in a stream.
 CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
@@ -195,7 +197,7 @@ class Builder:
         merged: list[Node] = []
         firsts: dict[str, Node] = {}
         for key_node, value_node in node.value:
-            if key_node.tag == PLAIN and key_node.value == "<<":
+            if key_node.value == "<<" and key_node.tag in (PLAIN, _MERGE):
                 merged.append(value_node)
                 continue
             key = self._key(key_node)

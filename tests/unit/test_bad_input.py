@@ -556,7 +556,7 @@ SMALL: dict[str, str] = {
     "clusters/one/base.yaml": flux("base", "./base", ", wait: true, postBuild: {substitute: {A: b}, substituteFrom: [{kind: ConfigMap, name: vars}]}"),
     "clusters/one/vars.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: vars, namespace: flux-system}\ndata: {HOST: example.com}\n",
     "base/kustomization.yaml": (
-        "namespace: web\nresources: [ns.yaml, web.yaml]\npatches: [{patch: '[{op: remove, path: /spec/replicas}]', target: {kind: Deployment}}]\n"
+        'namespace: web\nresources: [ns.yaml, web.yaml]\npatches: [{patch: \'[{"op": "remove", "path": "/spec/replicas"}]\', target: {kind: Deployment}}]\n'
     ),
     "base/ns.yaml": "apiVersion: v1\nkind: Namespace\nmetadata: {name: web, labels: {pod-security.kubernetes.io/enforce: restricted}}\n",
     "base/web.yaml": (
@@ -576,6 +576,13 @@ JSON = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(["", "name", "kind", "spec", "x"]), inner, max_size=3)),
     max_leaves=6,
 )
+
+
+def test_the_repository_that_is_changed_at_random_is_sound(tmp_path: Path) -> None:
+    write(tmp_path, dict(SMALL))
+    verdict = prove(Workspace(tmp_path))
+    assert verdict.objects["one"] == 11
+    assert [f"{item.rule} {item.found}" for item in verdict.findings if item.rule.startswith(("KUS1", "YML", "FLX108", "HLM4"))] == []
 
 
 def _places(value: Any, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:

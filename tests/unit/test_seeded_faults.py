@@ -199,7 +199,7 @@ FLX_OTHERS = (
 
 
 HLM = (
-    fault("range-of-charts", "HLM101", CHART, "tag: v1.21.1", "semver: 1.x", "semver: 1.x", also=(Edit("tests/intent/waivers.yaml", "*/HelmRelease/cert-manager/cert-manager", "staging/HelmRelease/cert-manager/cert-manager"),), and_at=(Place(CHART, "spec:"),)),
+    fault("range-of-charts", "HLM101", CHART, "tag: v1.21.1", "semver: 1.x", "semver: 1.x"),
     fault("no-crds-policy", "HLM102", RELEASE, "  install:\n    crds: Skip\n", "  install:\n", "install:"),
     fault("retries-without-retrying", "HLM102", RELEASE, "      name: RetryOnFailure\n", "      name: RemediateOnFailure\n", "name: RemediateOnFailure\n      retryInterval: 2m"),
     fault("no-drift-detection", "HLM103", RELEASE, "    mode: enabled\n", "", "driftDetection:"),

@@ -150,11 +150,7 @@ def read_patches(repository: Repository, text: str, at: Location) -> list[Patch]
     """The patches of a text that stands at a line of a file, usually as a block scalar below a key."""
     first = _block_start(repository, at)
     documents = parse(text, at.path, strict=False, first_line=first or at.line, any_root=True).documents
-    return [
-        patch
-        for document in documents
-        if (patch := _patch(document.body, document.locate if first is not None else fixed(at))) is not None
-    ]
+    return [patch for document in documents if (patch := _patch(document.body, document.locate if first is not None else fixed(at))) is not None]
 
 
 def file_patches(repository: Repository, path: str) -> list[Patch]:

@@ -49,10 +49,11 @@ class Waiver:
     expires: date
     index: int
     all_clusters: bool = False
+    found: str = ""
 
     def covers(self, finding: Finding) -> bool:
-        """Whether a finding is of the waiver's rule and its subject fits the pattern."""
-        return finding.rule == self.rule and pattern(self.object).fullmatch(finding.subject) is not None
+        """Whether a finding is of the waiver's rule, its subject fits the pattern, and what was found has the waiver's words in it."""
+        return finding.rule == self.rule and self.found in finding.found and pattern(self.object).fullmatch(finding.subject) is not None
 
 
 class Fault(NamedTuple):
@@ -117,7 +118,16 @@ def _entry(shell: WaiverFile, entry: dict[str, Any], index: int, today: date) ->
         expires = date.fromisoformat(entry["expires"])
     except ValueError:
         return None, [_fault(shell, index, (MALFORMED, "expires", f"expires: {entry['expires']} is no day", "a date, YYYY-MM-DD"))]
-    waiver = Waiver(entry["rule"], entry["object"], entry["owner"], " ".join(entry["reason"].split()), expires, index, entry.get("clusters") == "all")
+    waiver = Waiver(
+        entry["rule"],
+        entry["object"],
+        entry["owner"],
+        " ".join(entry["reason"].split()),
+        expires,
+        index,
+        entry.get("clusters") == "all",
+        entry.get("found", ""),
+    )
     return waiver, [_fault(shell, index, told) for told in (*_time(waiver, today), *_target(waiver), *_breadth(waiver))]
 
 

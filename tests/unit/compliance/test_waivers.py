@@ -68,6 +68,17 @@ def test_a_covered_finding_is_waived_with_reason_owner_and_end(tmp_path: Path) -
     assert [item.findings for item in waivers.judge(complete=True)] == [(), ()]
 
 
+def test_an_entry_with_words_covers_only_what_was_found_in_them(tmp_path: Path) -> None:
+    waivers = load(tmp_path, HEAD + GOOD + "    found: has no spec.verify\n")
+    known = rule_of("HLM101")
+    assert known is not None
+    unsigned, moving = (
+        Finding("HLM101", "production/HelmRelease/vault/vault", Location("clusters/x.yaml", line), found, "expect", known.why, known.fix)
+        for line, found in ((3, "OCIRepository vault/vault has no spec.verify"), (5, "ref.tag: latest"))
+    )
+    assert list(waivers.apply([Case(known, unsigned.subject, (unsigned, moving))])) == [unsigned]
+
+
 def test_the_file_of_an_empty_list_is_clean(tmp_path: Path) -> None:
     assert judged(load(tmp_path, "---\nwaivers: []\n")) == []
 

@@ -76,8 +76,8 @@ def _sought(rule: Rule) -> str:
     scope = rule.scope
     if isinstance(scope, Objects):
         narrowed = " that the rule speaks of" if scope.where else ""
-        kinds = " or ".join(kind.partition(".")[0] for kind in scope.kinds) if len(scope.kinds) < 4 else f"one of its {len(scope.kinds)} kinds"
-        return f"of kind {kinds}{narrowed}" if scope.kinds else "an object that the rule speaks of"
+        kinds = " or ".join(kind.partition(".")[0] for kind in scope.kinds) if len(scope.kinds) < 4 else f"any of its {len(scope.kinds)} kinds"
+        return f"of {'' if len(scope.kinds) > 3 else 'kind '}{kinds}{narrowed}" if scope.kinds else "an object that the rule speaks of"
     return {Files: "a file that the rule speaks of", Clusters: "a cluster", WholeRepository: "this project"}[type(scope)]
 
 

@@ -19,7 +19,7 @@ from harness.flux.outcome import Gap, Outcome, Rendering, Trouble
 from harness.flux.postrender import post_render
 from harness.flux.rendered import ChartFacts, full_version, hook_events
 from harness.flux.templates import frozen_pointers, lower, may_be_frozen
-from harness.flux.tools import Output, ToolError, Tools, run
+from harness.flux.tools import SHORT_LIVED, Output, ToolError, Tools, run
 from harness.flux.valuecheck import check_schemas, coalesce, enabled, unknown_values
 from harness.model import format_pointer
 
@@ -124,7 +124,7 @@ def _helm(request: Request, path: Path, tools: Tools) -> Output:
     arguments += ["--kube-version", full_version(request.kubernetes_version)]
     if request.api_versions:
         arguments += ["--api-versions", ",".join(request.api_versions)]
-    return run(tools.helm, arguments, stdin=json.dumps(request.values).encode())
+    return run(tools.helm, arguments, stdin=json.dumps(request.values).encode(), env=SHORT_LIVED)
 
 
 def _failure(output: Output, request: Request, path: Path) -> Trouble:

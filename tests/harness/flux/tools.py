@@ -52,6 +52,8 @@ _HELM_SIZE: Final = 256 * 1024 * 1024
 _FOREIGN: Final = re.compile(r"(HELM|KUBE|KUSTOMIZE|XDG)_.*|KUBECONFIG|KUBERNETES_.*|GODEBUG|GOFLAGS")
 #: Bytes of data a program may hold, so that a hostile template ends in an error and not in swap.
 MEMORY: Final = 4 * 1024 * 1024 * 1024
+#: Go's collector, for a program that lives a fraction of a second: not before a gigabyte is in use. It is a third of a render otherwise.
+SHORT_LIVED: Final[Mapping[str, str]] = {"GOGC": "off", "GOMEMLIMIT": "1GiB"}
 #: Seconds a program may run.
 TIMEOUT: Final = 120.0
 

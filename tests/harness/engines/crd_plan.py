@@ -62,7 +62,8 @@ def build_plan(schema: Any) -> Plan | None:
     if list_type == "set":
         node.unique = ()
     elif list_type == "map":
-        node.unique = tuple(key for key in schema.get("x-kubernetes-list-map-keys") or () if isinstance(key, str))
+        keys = schema.get("x-kubernetes-list-map-keys")
+        node.unique = tuple(key for key in keys if isinstance(key, str)) if isinstance(keys, list) else ()
     node.embedded = schema.get("x-kubernetes-embedded-resource") is True
     node.rules = _rules(schema)
     children = [*node.properties.values(), *(child for child in (node.items, node.additional) if child is not None)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.flux.makers import mapping
 from harness.flux.semver import is_exact
 from harness.flux.synthesis import made_from
 from harness.source.yaml import parse
@@ -58,8 +59,9 @@ def _upstream(names: list[str], version: str, artifact: Callable[[str, str], lis
     for text in artifact(_ARTIFACT, tag):
         for document in parse(text, "", strict=False).documents:
             body = document.body
-            component = (body.get("metadata", {}).get("labels") or {}).get("app.kubernetes.io/component")
-            if body.get("kind") and body.get("apiVersion") and body.get("metadata", {}).get("name") and (component is None or component in names):
+            metadata = mapping(body.get("metadata"))
+            component = mapping(metadata.get("labels")).get("app.kubernetes.io/component")
+            if body.get("kind") and body.get("apiVersion") and metadata.get("name") and (component is None or component in names):
                 yield body
 
 

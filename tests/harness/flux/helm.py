@@ -13,6 +13,7 @@ from harness.flux.cache import Cache, digest
 from harness.flux.charts import ChartRef, Charts, resolve, version_differs
 from harness.flux.documents import Documents
 from harness.flux.helmrun import Request, render
+from harness.flux.makers import mapping
 from harness.flux.outcome import Gap, Outcome, Rendering, Trouble, from_json, to_json
 from harness.flux.provenance import Provenance
 from harness.flux.rendered import ApiView, ChartFacts, MakerView, Rendered, View, full_version, hook_events, release_name, release_namespace, runs
@@ -212,13 +213,12 @@ def _labelled(item: Rendering, rendered: Rendered, *, hook: bool) -> Mapping[str
     release = rendered.release
     if hook and release.get("spec", "postRenderStrategy") == "nohooks":
         return item.body
-    metadata: dict[str, Any] = dict(item.body.get("metadata") or {})
-    labels, annotations = dict(metadata.get("labels") or {}), dict(metadata.get("annotations") or {})
+    metadata: dict[str, Any] = dict(mapping(item.body.get("metadata")))
+    labels, annotations = dict(mapping(metadata.get("labels"))), dict(mapping(metadata.get("annotations")))
     if not item.crd:
-        common = release.get("spec", "commonMetadata", default={})
-        if isinstance(common, dict):
-            labels |= common.get("labels") or {}
-            annotations |= common.get("annotations") or {}
+        common = mapping(release.get("spec", "commonMetadata"))
+        labels |= mapping(common.get("labels"))
+        annotations |= mapping(common.get("annotations"))
         if not hook:
             labels["app.kubernetes.io/managed-by"] = "Helm"
             annotations |= {"meta.helm.sh/release-name": rendered.name, "meta.helm.sh/release-namespace": rendered.namespace}
@@ -231,10 +231,10 @@ def _labelled(item: Rendering, rendered: Rendered, *, hook: bool) -> Mapping[str
 
 def _common_metadata(release: Object, item: Rendering) -> Mapping[Pointer, Pointer]:
     patched: dict[Pointer, Pointer] = dict(item.patched)
-    common = release.get("spec", "commonMetadata", default={})
-    if isinstance(common, dict) and not item.crd:
+    common = mapping(release.get("spec", "commonMetadata"))
+    if not item.crd:
         for part in ("labels", "annotations"):
-            for key in common.get(part) or {}:
+            for key in mapping(common.get(part)):
                 patched["metadata", part, str(key)] = ("spec", "commonMetadata", part, str(key))
     return patched
 

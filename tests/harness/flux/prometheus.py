@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.flux.makers import mapping
 from harness.flux.synthesis import merge_by
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ def operator_of(objects: Iterable[Object]) -> Operator:
     for item in objects:
         if item.kind != "Deployment":
             continue
-        for container in item.get("spec", "template", "spec", "containers", default=[]):
+        containers = item.get("spec", "template", "spec", "containers")
+        for container in containers if isinstance(containers, list) else []:
             arguments = container.get("args") if isinstance(container, dict) else None
             if isinstance(arguments, list) and any(str(argument).startswith(_RELOADER) for argument in arguments):
                 flags = [match for match in (_FLAG.fullmatch(str(argument)) for argument in arguments) if match]
@@ -151,12 +153,11 @@ def _workload(item: Object, kind: _Kind, operator: Operator, shard: int, *, daem
         selector["operator.prometheus.io/name"] = item.name
     if sharded:
         selector["operator.prometheus.io/shard"] = str(shard)
-    pod_metadata = spec.get("podMetadata")
-    pod_metadata = pod_metadata if isinstance(pod_metadata, dict) else {}
+    pod_metadata = mapping(spec.get("podMetadata"))
     version = str(spec.get("version") or kind.version)
-    labels = {"app.kubernetes.io/version": version.removeprefix("v"), **(pod_metadata.get("labels") or {}), **selector}
+    labels = {"app.kubernetes.io/version": version.removeprefix("v"), **mapping(pod_metadata.get("labels")), **selector}
     template = {
-        "metadata": {"labels": labels, "annotations": {"kubectl.kubernetes.io/default-container": kind.container, **(pod_metadata.get("annotations") or {})}},
+        "metadata": {"labels": labels, "annotations": {"kubectl.kubernetes.io/default-container": kind.container, **mapping(pod_metadata.get("annotations"))}},
         "spec": _pod(item, kind, operator, version, name, daemon=daemon),
     }
     metadata: dict[str, Any] = {"name": name if not shard else f"{name}-shard-{shard}", "labels": {**selector, **item.labels}}
@@ -272,7 +273,7 @@ def _resources(item: Object) -> dict[str, Any]:
     resources = dict(resources) if isinstance(resources, dict) else {}
     if item.kind in ("Alertmanager", "ThanosRuler"):
         # The operator fills in what it thinks the least.
-        resources["requests"] = {"memory": "200Mi", **(resources.get("requests") or {})}
+        resources["requests"] = {"memory": "200Mi", **mapping(resources.get("requests"))}
     return resources
 
 
@@ -345,7 +346,7 @@ def _claim(storage: Any, name: str) -> dict[str, Any] | None:
     template = template if isinstance(template, dict) else {}
     spec = template.get("spec")
     spec = {"accessModes": ["ReadWriteOnce"], **(spec if isinstance(spec, dict) else {})}
-    metadata = {**(template.get("metadata") or {}), "name": _storage_name(storage, name)}
+    metadata = {**mapping(template.get("metadata")), "name": _storage_name(storage, name)}
     return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 import yaml
 
 from harness.flux.cache import Cache, digest
+from harness.flux.makers import mapping
 from harness.flux.tools import ToolError, Tools, run
 from harness.model import Link, Location, NotEvaluated, Object, ObjectId, Origin, Pointer, Problem, group_of
 from harness.source.yaml import parse
@@ -315,7 +316,7 @@ def _objects(
         metadata = body.get("metadata")
         if not isinstance(metadata, dict) or not isinstance(body.get("kind"), str) or not isinstance(body.get("apiVersion"), str):
             continue
-        if (metadata.get("annotations") or {}).get(f"{_GROUP}/reconcile") == "disabled" and not disabled_too:
+        if mapping(metadata.get("annotations")).get(f"{_GROUP}/reconcile") == "disabled" and not disabled_too:
             continue
         identity = ObjectId(item.id.cluster, group_of(body["apiVersion"]), body["kind"], str(metadata.get("namespace") or ""), str(metadata.get("name") or ""))
         if identity in seen:
@@ -345,11 +346,10 @@ def _locator(item: Object, template: _Template) -> Any:
 
 
 def _labelled(item: Object, body: Mapping[str, Any], metadata: Mapping[str, Any]) -> dict[str, Any]:
-    common = item.get("spec", "commonMetadata", default={})
-    common = common if isinstance(common, dict) else {}
+    common = mapping(item.get("spec", "commonMetadata"))
     owner = {f"resourceset.{_GROUP}/name": item.name, f"resourceset.{_GROUP}/namespace": item.namespace}
-    labels = {**(metadata.get("labels") or {}), **(common.get("labels") or {}), **owner}
-    annotations = {**(metadata.get("annotations") or {}), **(common.get("annotations") or {})}
+    labels = {**mapping(metadata.get("labels")), **mapping(common.get("labels")), **owner}
+    annotations = {**mapping(metadata.get("annotations")), **mapping(common.get("annotations"))}
     return {**body, "metadata": {**metadata, "labels": labels, **({"annotations": annotations} if annotations else {})}}
 
 

@@ -61,7 +61,12 @@ def merge_by(base: Any, patch: Any, key: str = "") -> Any:
         merged = {**base, **{name: merge_by(base.get(name), value, name) for name, value in patch.items() if value is not None}}
         return {name: value for name, value in merged.items() if name not in patch or patch[name] is not None}
     by = {"volumeMounts": "mountPath", "ports": "containerPort"}.get(key, "name")
-    if isinstance(base, list) and isinstance(patch, list) and patch and all(isinstance(item, dict) and by in item for item in [*base, *patch]):
+    if (
+        isinstance(base, list)
+        and isinstance(patch, list)
+        and patch
+        and all(isinstance(item, dict) and isinstance(item.get(by), str | int) for item in [*base, *patch])
+    ):
         known = {item[by]: item for item in base}
         for item in patch:
             known[item[by]] = merge_by(known.get(item[by]), item)

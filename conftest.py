@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from harness.flux.workspace import kubernetes_version
 from harness.report.cases import CaseItem, Family, all_visible, clean_cases, collect, count, run
 from harness.report.terminal import ledger
 
@@ -29,7 +30,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--cluster", action="append", default=[], metavar="NAME", help="look at this cluster only; may be given several times")
     group.addoption("--charts", type=Path, metavar="DIR", help="folder of chart packages <name>-<version>.tgz (default: $PLIMSOLL_CHARTS)")
     group.addoption("--pull", action="store_true", help="fetch charts that are nowhere at hand from their registries")
-    group.addoption("--kubernetes-version", metavar="VERSION", help="check against this version (default: the cluster's variable KUBERNETES_VERSION)")
+    group.addoption(
+        "--kubernetes-version",
+        type=kubernetes_version,
+        metavar="VERSION",
+        help="check against this version (default: the cluster's variable KUBERNETES_VERSION)",
+    )
     group.addoption("--no-render-cache", action="store_true", help="render everything again")
     group.addoption("--ledger", action="store_true", help="list every subject that was not evaluated, not only counts")
     group.addoption("--kubeconform", action="store_true", help="ask kubeconform for a second opinion on every rendered object")

@@ -151,15 +151,14 @@ def _matches(world: World, webhook: dict[str, Any], item: Object) -> bool:
 
 
 def _rule_matches(world: World, rule: dict[str, Any], item: Object) -> bool:
-    operations, groups = set(map(str, items(rule.get("operations")))), set(map(str, items(rule.get("apiGroups"))))
+    # The group first: it settles nearly every pair of a webhook and an object.
+    groups = items(rule.get("apiGroups"))
+    if item.id.group not in groups and "*" not in groups:
+        return False
+    operations = set(map(str, items(rule.get("operations"))))
     resources = {str(resource).partition("/")[0] for resource in items(rule.get("resources")) if "/" not in str(resource) or str(resource) == "*/*"}
     scope = rule.get("scope", "*")
-    return bool(
-        operations & {"CREATE", "*"}
-        and groups & {item.id.group, "*"}
-        and resources & {_plural(world, item), "*"}
-        and (scope == "*" or (scope == "Namespaced") == bool(item.namespace))
-    )
+    return bool(operations & {"CREATE", "*"} and resources & {_plural(world, item), "*"} and (scope == "*" or (scope == "Namespaced") == bool(item.namespace)))
 
 
 def _namespace_labels(world: World, item: Object) -> dict[str, str]:

@@ -23,6 +23,7 @@ from harness.flux.kinds import FLUX_INSTANCE, HELM_RELEASE, KUSTOMIZATION, sourc
 from harness.flux.remotes import address, checkout
 from harness.flux.sourceignore import SourceIgnore
 from harness.model import Object, ObjectId, Origin, group_of
+from harness.source.paths import confine
 from harness.source.reach import closure, kustomization_files
 from harness.source.repository import YAML_SUFFIXES, UnreadableError
 
@@ -127,8 +128,7 @@ _manifests: Final[WeakKeyDictionary[Repository, tuple[str, ...]]] = WeakKeyDicti
 
 def normalise(path: str | None) -> str:
     """``spec.path`` as a path relative to the repository: ``./clusters/kind/`` is ``clusters/kind``, nothing is the root (``""``)."""
-    clean = posixpath.normpath("/" + (path or ".")).lstrip("/")
-    return "" if clean == "." else clean
+    return confine(path or "")
 
 
 def object_of(document: Document, cluster: str) -> Object:

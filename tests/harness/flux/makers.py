@@ -6,7 +6,11 @@ the operators of 1Password, Infisical and Doppler.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from harness.model.shapes import items as items
+from harness.model.shapes import mapping as mapping
+from harness.model.shapes import text as text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,21 +30,6 @@ class Product(NamedTuple):
 #: A namespace no object is in: the product appears in every namespace.
 EVERYWHERE: Final = "*"
 _CERTIFICATE_KEYS: Final = frozenset({"tls.crt", "tls.key", "ca.crt"})
-
-
-def mapping(value: object) -> dict[str, Any]:
-    """The value, if it is a mapping."""
-    return value if isinstance(value, dict) else {}
-
-
-def items(value: object) -> list[Any]:
-    """The value, if it is a list."""
-    return value if isinstance(value, list) else []
-
-
-def text(value: object) -> str:
-    """The value, if it is a text."""
-    return value if isinstance(value, str) else ""
 
 
 def _secret(item: Object) -> Iterator[Product]:

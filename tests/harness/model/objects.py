@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.model.identity import GroupKind, ObjectId, group_of
@@ -87,7 +87,3 @@ class Object:
         """The line someone can edit to change what the pointer points to."""
         location: Pointer = pointer
         return self.origin.locate(location)
-
-    def with_body(self, body: dict[str, Any]) -> Object:
-        """The same object with another body; identity and origin stay."""
-        return replace(self, body=body)

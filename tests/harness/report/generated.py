@@ -16,9 +16,3 @@ def generated_files(workspace: Workspace) -> list[tuple[str, str]]:
     """Every generated document: its path in the repository, and the text it should have. Raises MarkersError when one has no place for it."""
     clusters = {root.name: root.path for root in workspace.clusters}
     return [(CATALOG, catalog(all_rules())), (README, readme(workspace.repository, clusters))]
-
-
-def stale(workspace: Workspace) -> list[str]:
-    """The generated documents that are missing or not what they should be."""
-    repository = workspace.repository
-    return [path for path, text in generated_files(workspace) if not repository.is_file(path) or repository.text(path) != text]

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.flux.kinds import HELM_RELEASE, SOURCE_GROUP
+from harness.model.shapes import items as items
+from harness.model.shapes import mapping as mapping
+from harness.model.shapes import text as text
 from harness.rules.base import Violation
 
 if TYPE_CHECKING:
@@ -47,21 +50,6 @@ class ChartSource:
     def find(self, world: World) -> Object | None:
         """The source object, when the cluster gets it."""
         return world.find(f"{self.kind}.{SOURCE_GROUP}", self.namespace, self.name)
-
-
-def mapping(value: object) -> dict[str, Any]:
-    """The value when it is a mapping, an empty one otherwise: input of any shape must not raise."""
-    return value if isinstance(value, dict) else {}
-
-
-def items(value: object) -> list[Any]:
-    """The value when it is a list, an empty one otherwise."""
-    return value if isinstance(value, list) else []
-
-
-def text(value: object) -> str:
-    """The value when it is a string, the empty one otherwise."""
-    return value if isinstance(value, str) else ""
 
 
 def chart_source(release: Object) -> ChartSource | None:

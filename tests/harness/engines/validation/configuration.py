@@ -124,7 +124,3 @@ def validate_node(body: Json, check: Check) -> None:
         seen.add(key)
     for place, value in each_text(spec.get("podCIDRs"), ("spec", "podCIDRs")):
         legacy_cidr(value, check, place)
-
-
-def validate_service_account(body: Json, check: Check) -> None:
-    """A ServiceAccount has no rules of its own; references to secrets are not validated by the API server."""

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from harness.engines import names, quantity
 from harness.engines.report import Report, is_elided
+from harness.model.shapes import items as items
+from harness.model.shapes import mapping as mapping
+from harness.model.shapes import text as text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -18,21 +21,6 @@ if TYPE_CHECKING:
     from harness.model import Pointer
 
 Json = dict[str, Any]
-
-
-def mapping(value: Any) -> Json:
-    """The value when it is an object, else an empty one."""
-    return value if isinstance(value, dict) else {}
-
-
-def items(value: Any) -> list[Any]:
-    """The value when it is a list, else an empty one."""
-    return value if isinstance(value, list) else []
-
-
-def text(value: Any) -> str:
-    """The value when it is a string, else an empty one."""
-    return value if isinstance(value, str) else ""
 
 
 def number(value: Any) -> int | None:

@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.engines.schema import SchemaSet
 from harness.flux.discovery import ClusterRoot, object_of
 from harness.flux.kinds import KUSTOMIZATION
 from harness.flux.order import Order
 from harness.model import NotEvaluated, Object, Problem
+from harness.model.pods import PodTemplate, pods_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import date
 
+    from harness.flux.cache import Cache
     from harness.flux.helm import Rendered
     from harness.source.repository import Repository
     from harness.source.yaml import Document
+
+T = TypeVar("T")
 
 #: The Kubernetes version a cluster is taken to run when neither the command line nor a variable KUBERNETES_VERSION says.
 DEFAULT_KUBERNETES = "1.36"
@@ -61,6 +65,9 @@ class World:
     releases: Mapping[tuple[str, str], Rendered] = field(default_factory=dict)
     unknown_values: frozenset[str] = frozenset()
     """Texts that stand for values that only a cluster knows (variables from encrypted Secrets)."""
+    cache: Cache | None = None
+    """Where what is derived from objects' content may be kept between runs."""
+    _derived: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of_documents(
@@ -85,6 +92,18 @@ class World:
     def order(self) -> Order:
         """Who waits for whom."""
         return Order(self)
+
+    @cached_property
+    def pods(self) -> tuple[PodTemplate, ...]:
+        """Every pod this cluster will run, by the object that is or makes it."""
+        return pods_of(self.objects)
+
+    def derive(self, build: Callable[[World], T]) -> T:
+        """What ``build`` makes of this world, made once: how rules share an engine's view of a cluster."""
+        if build not in self._derived:
+            self._derived[build] = build(self)
+        found: T = self._derived[build]
+        return found
 
     @cached_property
     def reached(self) -> frozenset[str]:

@@ -158,36 +158,3 @@ class Check:
 def quantity_of(value: Any) -> Fraction | None:
     """The value of a quantity; None when it is none, or elided (the schema reports malformed ones)."""
     return quantity.parse_or_none(value)
-
-
-def selector_matches(selector: Json, labels: Json) -> bool | None:
-    """Whether a label selector matches labels; None when that cannot be told (malformed, or elided)."""
-    if any(is_elided(value) for value in labels.values()):
-        return None
-    for key, value in mapping(selector.get("matchLabels")).items():
-        if value is not None and not isinstance(value, str):
-            return None
-        if labels.get(key) != (value or ""):
-            return False
-    for expression in items(selector.get("matchExpressions")):
-        if not isinstance(expression, dict):
-            return None
-        matched = _expression_matches(expression, labels)
-        if not matched:
-            return matched
-    return True
-
-
-def _expression_matches(expression: Json, labels: Json) -> bool | None:
-    key, operator, values = expression.get("key"), expression.get("operator"), items(expression.get("values"))
-    if not isinstance(key, str):
-        return None
-    if operator == "In":
-        return key in labels and labels[key] in values
-    if operator == "NotIn":
-        return key not in labels or labels[key] not in values
-    if operator == "Exists":
-        return key in labels
-    if operator == "DoesNotExist":
-        return key not in labels
-    return None

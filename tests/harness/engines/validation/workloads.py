@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.engines import names
 from harness.engines.report import is_elided
-from harness.engines.validation.context import Check, Json, each, items, mapping, number, selector_matches, text
+from harness.engines.selectors import selector_matches
+from harness.engines.validation.context import Check, Json, each, items, mapping, number, text
 from harness.engines.validation.cron import schedule_error
 from harness.engines.validation.metadata import validate_annotations
 from harness.engines.validation.pods import validate_pod_spec_with, validate_template

@@ -6,10 +6,14 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from harness.commands import COMMANDS, CommandError
 from harness.flux.tools import ToolError
 from harness.flux.workspace import Options, Workspace, kubernetes_version
+
+if TYPE_CHECKING:
+    from harness.commands import Command
 
 CLEAN, FINDINGS, COULD_NOT_CHECK = 0, 1, 2
 
@@ -43,8 +47,21 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = main_parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
-        command.arguments(commands.add_parser(name, parents=[shared], help=command.HELP, description=command.__doc__))
+        group: dict[str, Command] | None = getattr(command, "COMMANDS", None)
+        if group is None:
+            _add(commands, name, command, shared)
+            continue
+        inner = commands.add_parser(name, help=command.HELP, description=command.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        members = inner.add_subparsers(dest="member", required=True, metavar="COMMAND")
+        for member, module in group.items():
+            _add(members, member, module, shared)
     return main_parser
+
+
+def _add(commands: Any, name: str, command: Any, shared: argparse.ArgumentParser) -> None:
+    added = commands.add_parser(name, parents=[shared], help=command.HELP, description=command.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command.arguments(added)
+    added.set_defaults(run=command.run)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -57,7 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _refuse(f"chart folder {charts} does not exist")
     workspace = Workspace(options.repo, Options(charts=charts, pull=options.pull, cache=not options.no_cache, kubernetes_version=options.kubernetes_version))
     try:
-        return COMMANDS[options.command].run(workspace, options)
+        return int(options.run(workspace, options))
     except (CommandError, ToolError) as error:
         return _refuse(str(error))
     except BrokenPipeError:

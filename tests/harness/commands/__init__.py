@@ -1,4 +1,7 @@
-"""The subcommands: one module each, with ``HELP``, ``arguments(parser)`` and ``run(workspace, options) -> exit code``."""
+"""The subcommands: one module each, with ``HELP``, ``arguments(parser)`` and ``run(workspace, options) -> exit code``.
+
+A package is a group of commands: ``HELP`` and ``COMMANDS``, a dictionary of such modules (``python -m harness network list``).
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,14 @@ class Command(Protocol):
         """Do it, and return the exit code."""
 
 
-COMMANDS: dict[str, Command] = {
+class Group(Protocol):
+    """What a package of commands offers."""
+
+    HELP: str
+    COMMANDS: dict[str, Command]
+
+
+COMMANDS: dict[str, Command | Group] = {
     "clusters": clusters,
     "tree": tree,
     "render": render,
@@ -36,4 +46,4 @@ COMMANDS: dict[str, Command] = {
     "docs": docs,
 }
 
-__all__ = ["COMMANDS", "Command", "CommandError"]
+__all__ = ["COMMANDS", "Command", "CommandError", "Group"]

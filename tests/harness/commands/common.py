@@ -5,9 +5,13 @@ from __future__ import annotations
 import difflib
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.flux.plain import plain_world
+
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterable
 
     from harness.flux.discovery import ClusterRoot
@@ -30,6 +34,44 @@ def clusters_of(workspace: Workspace, names: Iterable[str] = ()) -> tuple[Cluste
         if name not in known:
             raise CommandError(f"there is no cluster {name}: {_nearest(name, known)}")
     return tuple(known[name] for name in wanted) if wanted else workspace.clusters
+
+
+def add_subject(parser: argparse.ArgumentParser) -> None:
+    """The arguments of a command that looks at one cluster, or at any manifests; :func:`subject` reads them."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--cluster", metavar="NAME", help="look at this cluster of the repository (default: its only one)")
+    group.add_argument(
+        "--manifests", action="append", type=Path, metavar="PATH", help="look at a file or folder of plain manifests; may be given several times"
+    )
+
+
+def subject(workspace: Workspace, options: argparse.Namespace) -> World:
+    """The world that the arguments of :func:`add_subject` ask for. Raises CommandError when there is none, or more than one.
+
+    What of plain manifests could not be read or is no object goes to standard error, so that nothing is passed over in silence.
+    """
+    if options.manifests:
+        return manifests_world(workspace, options.manifests)
+    roots = clusters_of(workspace, [options.cluster] if options.cluster else ())
+    if len(roots) > 1:
+        raise CommandError(f"there are {', '.join(root.name for root in roots)}: say which with --cluster")
+    note(f"building {roots[0].name} ...")
+    return workspace.world(roots[0])
+
+
+def manifests_world(workspace: Workspace, paths: Iterable[Path]) -> World:
+    """The world of files or folders of plain manifests. Raises CommandError when there is no object in them."""
+    try:
+        world = plain_world(paths, today=workspace.today, kubernetes_version=workspace.options.kubernetes_version)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise CommandError(str(error)) from error
+    for problem in world.problems:
+        warn(f"{problem.location}: {problem.message}")
+    for entry in world.not_evaluated:
+        warn(f"not evaluated: {entry.subject}: {entry.what}: {entry.why}")
+    if not world.objects:
+        raise CommandError("there is no Kubernetes object in what was given")
+    return world
 
 
 def matching(world: World, words: str) -> list[Object]:
@@ -63,6 +105,11 @@ def note(text: str) -> None:
     """A line for people on standard error; progress is shown on terminals only."""
     if sys.stderr.isatty():
         sys.stderr.write(text + "\n")
+
+
+def warn(text: str) -> None:
+    """A line on standard error that scripts see too."""
+    sys.stderr.write(text + "\n")
 
 
 def bold(text: str) -> str:

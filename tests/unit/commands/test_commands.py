@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from conftest import Fleet, Said
 
 TESTS = Path(__file__).parents[2]
+#: Every command that does something: by itself, or in a group.
+LEAVES = [(name, member) if member else (name,) for name, command in COMMANDS.items() for member in getattr(command, "COMMANDS", ("",))]
 
 
 def outside(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
@@ -35,11 +37,12 @@ class TestEverywhere:
         assert all(f"    {name} " in said.out and COMMANDS[name].HELP in said.out for name in COMMANDS)
         assert "exit codes: 0 clean, 1 findings, 2 could not check" in said.out
 
-    @pytest.mark.parametrize("name", COMMANDS)
-    def test_help_of_a_command_says_what_it_does_and_takes_the_shared_options(self, command: Callable[..., Said], name: str) -> None:
-        said = command(name, "--help")
+    @pytest.mark.parametrize("words", LEAVES, ids=" ".join)
+    def test_help_of_a_command_says_what_it_does_and_takes_the_shared_options(self, command: Callable[..., Said], words: tuple[str, ...]) -> None:
+        said = command(*words, "--help")
         assert said.code == 0
-        first = str(sys.modules[COMMANDS[name].__name__].__doc__).partition(":")[0].partition(".")[0].split()
+        module = COMMANDS[words[0]] if len(words) == 1 else COMMANDS[words[0]].COMMANDS[words[1]]
+        first = str(sys.modules[module.__name__].__doc__).partition(":")[0].partition(".")[0].split()
         assert " ".join(first) in " ".join(said.out.split())
         assert all(option in said.out for option in ("--repo PATH", "--charts DIR", "--pull", "--no-cache", "--kubernetes-version VERSION"))
 

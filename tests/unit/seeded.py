@@ -97,6 +97,24 @@ class Fault:
     charts: bool = False
 
 
+def fault(
+    name: str,
+    rule: str,
+    path: str,
+    old: str | None,
+    new: str | None,
+    at: str = "",
+    *,
+    where: str = "",
+    also: tuple[Edit, ...] = (),
+    and_at: tuple[Place, ...] = (),
+    cluster: str = "kind",
+    charts: bool = False,
+) -> Fault:
+    """A fault of one edit, reported at the end of ``at`` in the same file or in ``where``. ``also`` are further edits, ``and_at`` further places."""
+    return Fault(name, rule, (Edit(path, old, new), *also), (Place(where or path, at), *and_at), cluster, charts)
+
+
 class Memory(Cache):
     """A cache that also keeps in memory what was read: the trees differ in a line, and everything read is read-only."""
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from harness.rules import all_rules
 from harness.suite import prove
 
 sys.path.insert(0, str(Path(__file__).parent))
-from seeded import CHARTS, Edit, Fault, Grounds, Link, Memory, Place, copy
+from seeded import CHARTS, Edit, Fault, Grounds, Link, Memory, Place, copy, fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,24 +35,6 @@ NOTICE = "apiVersion: notification.toolkit.fluxcd.io/v1beta3\nkind: Alert\nmetad
 SOPS = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: app\nstringData:\n  token: ENC[AES256_GCM,data:abc,iv:def,tag:ghi,type:str]\nsops:\n  version: 3.9.0\n  mac: ENC[AES256_GCM,data:jkl,type:str]\n"
 GIT = "---\napiVersion: source.toolkit.fluxcd.io/v1\nkind: GitRepository\nmetadata:\n  name: app\nspec:\n  interval: 10m\n  url: https://git.example.com/app\n  ref:\n    branch: main\n"
 PROMTAIL, STACK = f"{BASE}/promtail/controllers", f"{BASE}/kube-prometheus-stack/controllers"
-
-
-def fault(
-    name: str,
-    rule: str,
-    path: str,
-    old: str | None,
-    new: str | None,
-    at: str = "",
-    *,
-    where: str = "",
-    also: tuple[Edit, ...] = (),
-    and_at: tuple[Place, ...] = (),
-    cluster: str = "kind",
-    charts: bool = False,
-) -> Fault:
-    """A fault of one edit, reported at the end of ``at`` in the same file or in ``where``. ``also`` are further edits, ``and_at`` further places."""
-    return Fault(name, rule, (Edit(path, old, new), *also), (Place(where or path, at), *and_at), cluster, charts)
 
 
 # fmt: off
@@ -277,13 +260,29 @@ REP = (
 )
 # fmt: on
 
-FAULTS = (*YML, *KUS, *FLX_KUSTOMIZATIONS, *FLX_ORDER, *FLX_SOURCES, *FLX_OTHERS, *HLM, *SCH, *SEC, *LIF, *REP)
+#: The families of the engines, each in a module of its own beside this one.
+ENGINES = tuple(importlib.import_module(path.stem) for path in sorted(Path(__file__).parent.glob("faults_*.py")))
+FAULTS = (
+    *YML,
+    *KUS,
+    *FLX_KUSTOMIZATIONS,
+    *FLX_ORDER,
+    *FLX_SOURCES,
+    *FLX_OTHERS,
+    *HLM,
+    *SCH,
+    *SEC,
+    *LIF,
+    *REP,
+    *(each for module in ENGINES for each in module.FAULTS),
+)
 
 #: The rules that no edit of our tree breaks, each with the reason.
 UNSEEDED = {
     "FLX806": "kustomize refuses an object without a name before the rule could see it (KUS101)",
     "LIF104": "no definition that the charts install has a deprecated version",
     "LIF201": "no chart of ours is deprecated, and a chart is not ours to edit",
+    **{rule: reason for module in ENGINES for rule, reason in module.UNSEEDED.items()},
 }
 
 

@@ -77,6 +77,13 @@ def benchmark(session: nox.Session) -> None:
     session.run("python", "benchmarks/static.py", *session.posargs)
 
 
+@nox.session(default=False)
+def engines(session: nox.Session) -> None:
+    """Measure the engines: rates and times, beside other tools on PATH."""
+    install(session, "unit")
+    session.run("python", "benchmarks/engines.py", *session.posargs)
+
+
 @nox.session(default=False, venv_backend="none")
 def requirements(session: nox.Session) -> None:
     """Pin every dependency group again, with hashes: requirements/<group>.txt."""

@@ -15,7 +15,7 @@ from harness.report.terminal import ledger
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from harness.suite import Verdict
+    from harness.compliance.verdict import Verdict
 
 TIERS = ("unit", "static", "e2e")
 #: As for the commands: 0 clean, 1 findings, 2 could not check.

@@ -1,7 +1,8 @@
 """Measures the static tier on the clusters of this repository and on many copies of them.
 
 Prints a row per size and temperature: clusters, objects, cases, wall and CPU seconds (own and children's), seconds per phase, peak memory.
-Each row is a fresh process, so that memory is the row's own. Cold means an empty cache folder; warm is the run after it.
+Each row is a fresh process, so that memory is the row's own. Cold means an empty cache folder; edited is the run after a comment was added to
+one file (what objects rendered to is known, but no verdict is); warm is the run after that, over the very same files.
 
     python benchmarks/static.py                 x1, x10, x100
     python benchmarks/static.py --sizes 1 10    as many as wanted
@@ -36,18 +37,21 @@ def main() -> int:
         return 0
     charts = os.environ.get("PLIMSOLL_CHARTS")
     print(f"charts: {'rendered from $PLIMSOLL_CHARTS' if charts else 'from the lock'}; {os.cpu_count()} processors")
-    print(f"{'size':>5} {'':5} {'clusters':>8} {'objects':>8} {'cases':>8} {'wall s':>7} {'cpu s':>7} {'peak MB':>8}  phases (wall s)")
+    print(f"{'size':>5} {'':6} {'clusters':>8} {'objects':>8} {'cases':>8} {'wall s':>7} {'cpu s':>7} {'peak MB':>8}  phases (wall s)")
     baseline: dict[str, float] = {}
     for size in options.sizes:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             tree = copy(Path(folder, "tree"), size)
-            for temperature in ("cold", "warm"):
+            for temperature in ("cold", "edited", "warm"):
+                if temperature == "edited":
+                    with (tree / "clusters" / "kind" / "cluster-vars.yaml").open("a", encoding="utf-8") as file:
+                        file.write("# edited\n")
                 row = run(tree, Path(folder, "cache"))
                 per_cluster = row["wall"] / row["clusters"]
                 baseline.setdefault(temperature, per_cluster)
                 phases = ", ".join(f"{name} {seconds:.2f}" for name, seconds in row["phases"].items())
                 print(
-                    f"{'x' + str(size):>5} {temperature:5} {row['clusters']:>8} {row['objects']:>8} {row['cases']:>8} {row['wall']:>7.2f} {row['cpu']:>7.2f} "
+                    f"{'x' + str(size):>5} {temperature:6} {row['clusters']:>8} {row['objects']:>8} {row['cases']:>8} {row['wall']:>7.2f} {row['cpu']:>7.2f} "
                     f"{row['peak']:>8.0f}  {phases}; per cluster {per_cluster / baseline[temperature]:.2f} of x{options.sizes[0]}",
                     flush=True,
                 )

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import gc
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
+from harness.compliance.kept import keep, key_of, recall
+from harness.compliance.verdict import Verdict
 from harness.compliance.waivers import load_waivers
 from harness.engines import kubeconform
 from harness.flux.discovery import manifests
 from harness.model import NotEvaluated
 from harness.rules import all_rules, gaps
 from harness.rules.context import Context
-from harness.rules.engine import evaluate_repository, evaluate_world, unmatched
+from harness.rules.engine import Case, evaluate_repository, evaluate_world, unmatched
+from harness.rules.forked import Forks
 from harness.rules.yml import generator_inputs
 
 if TYPE_CHECKING:
@@ -22,29 +25,12 @@ if TYPE_CHECKING:
     from harness.flux.workspace import Workspace
     from harness.flux.world import World
     from harness.model import Finding
-    from harness.rules.engine import Case
+    from harness.rules.base import Rule
 
 #: The waivers of a repository that has any.
 WAIVERS = "tests/intent/waivers.yaml"
 #: What tells this project from any other repository.
 _OWN = "tests/harness/suite.py"
-
-
-@dataclass
-class Verdict:
-    """What came out. ``waived`` maps a finding to the reason it was waived for."""
-
-    cases: list[Case] = field(default_factory=list)
-    waived: dict[Finding, str] = field(default_factory=dict)
-    ledger: list[NotEvaluated] = field(default_factory=list)
-    objects: dict[str, int] = field(default_factory=dict)
-    opinions: list[str] = field(default_factory=list)
-    """Where kubeconform, if it was asked, judges an object differently."""
-
-    @property
-    def findings(self) -> list[Finding]:
-        """Every finding that no waiver covers, in the order of the cases."""
-        return [finding for case in self.cases for finding in case.findings if finding not in self.waived]
 
 
 def prove(workspace: Workspace, *, progress: Callable[[str], None] = lambda _message: None, second_opinion: bool = False) -> Verdict:
@@ -53,7 +39,14 @@ def prove(workspace: Workspace, *, progress: Callable[[str], None] = lambda _mes
     ``second_opinion`` asks kubeconform about every rendered object too. Raises KubeconformError when it cannot be had.
     """
     with _no_collection():
-        return _prove(workspace, progress, second_opinion)
+        key = None if second_opinion else key_of(workspace)
+        known = recall(workspace, key) if key is not None else None
+        if known is not None:
+            return known
+        verdict = _prove(workspace, progress, second_opinion)
+        if key is not None:
+            keep(workspace, key, verdict)
+        return verdict
 
 
 @contextmanager
@@ -77,20 +70,25 @@ def _prove(workspace: Workspace, progress: Callable[[str], None], second_opinion
         verdict.ledger += [NotEvaluated(rule.id, rule.title, "only some of the clusters were looked at") for rule in left_out]
         rules = [rule for rule in rules if not rule.every_cluster]
     context = Context(workspace.repository, workspace.today, own)
+    forks = Forks()
+    checked = []
     for root in workspace.selected:
         progress(f"building {root.name} ({root.path or '.'})")
         world = workspace.world(root)
         progress(f"checking {root.name}: {len(world.objects)} objects")
-        with workspace.phase("rules"):
-            verdict.cases += evaluate_world(world, rules)
-            verdict.ledger += gaps(world)
-        verdict.ledger += [*world.not_evaluated, *_elided(world)]
+        # The next cluster is built while the rules look at this one.
+        checked.append(forks.start(partial(_check, world, rules)))
         verdict.objects[root.name] = len(world.objects)
         if second_opinion:
             progress(f"asking kubeconform about {root.name}")
             verdict.opinions += _second_opinion(world)
         context.add(world)
     with workspace.phase("rules"):
+        by_id = {rule.id: rule for rule in rules}
+        for pending in checked:
+            found, entries = pending.result()
+            verdict.cases += [Case(by_id[rule], subject, findings) for rule, subject, findings in found]
+            verdict.ledger += entries
         files = _files(workspace, context)
         for path in files:
             workspace.repository.documents(path)
@@ -100,6 +98,12 @@ def _prove(workspace: Workspace, progress: Callable[[str], None], second_opinion
     verdict.ledger += unmatched(rules, verdict.cases)
     _waive(workspace, verdict)
     return verdict
+
+
+def _check(world: World, rules: list[Rule]) -> tuple[list[tuple[str, str, tuple[Finding, ...]]], list[NotEvaluated]]:
+    """The cases of a cluster, each by the id of its rule, and what was not evaluated."""
+    cases = [(case.rule.id, case.subject, case.findings) for case in evaluate_world(world, rules)]
+    return cases, [*gaps(world), *world.not_evaluated, *_elided(world)]
 
 
 def _second_opinion(world: World) -> Iterator[str]:

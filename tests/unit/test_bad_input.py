@@ -17,12 +17,14 @@ import pytest
 import yaml
 from harness.__main__ import main
 from harness.flux.workspace import Options, Workspace
-from harness.suite import Verdict, prove
+from harness.suite import prove
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from harness.compliance.verdict import Verdict
 
 #: Seconds that any single input here may take; the slowest takes a few on a busy machine.
 LIMIT = 60.0

@@ -13,8 +13,8 @@ from harness.suite import prove
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from harness.compliance.verdict import Verdict
     from harness.flux.world import World
-    from harness.suite import Verdict
 
 GIT = "sourceRef: {kind: GitRepository, name: flux-system}"
 

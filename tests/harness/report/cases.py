@@ -16,8 +16,8 @@ from harness.report.terminal import block
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from harness.compliance.verdict import Verdict
     from harness.rules.engine import Case
-    from harness.suite import Verdict
 
 
 class Family:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from harness.model import NotEvaluated
     from harness.rules.base import Rule
 
-_NOT_FAMILIES = frozenset({"base", "context", "engine"})
+_NOT_FAMILIES = frozenset({"base", "context", "engine", "forked"})
 
 
 @cache

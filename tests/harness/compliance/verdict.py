@@ -1,0 +1,27 @@
+"""What holding every rule against a repository came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness.model import Finding, NotEvaluated
+    from harness.rules.engine import Case
+
+
+@dataclass
+class Verdict:
+    """What came out. ``waived`` maps a finding to the reason it was waived for."""
+
+    cases: list[Case] = field(default_factory=list)
+    waived: dict[Finding, str] = field(default_factory=dict)
+    ledger: list[NotEvaluated] = field(default_factory=list)
+    objects: dict[str, int] = field(default_factory=dict)
+    opinions: list[str] = field(default_factory=list)
+    """Where kubeconform, if it was asked, judges an object differently."""
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Every finding that no waiver covers, in the order of the cases."""
+        return [finding for case in self.cases for finding in case.findings if finding not in self.waived]

@@ -20,7 +20,7 @@ from harness.engines.cel import rewrite
 from harness.engines.cel.library import list_functions, scalar_functions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _EXTENSIONS = ("optional", "strings", "lists", "sets", "math", "bindings", "two-var-comprehensions", "encoders")
 _CONFIG = "name: kubernetes\nextensions:\n" + "".join(f"- name: {name}\n" for name in _EXTENSIONS)
@@ -50,33 +50,63 @@ class CompileError:
     unsupported: bool
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Extension:
+    """Functions that a user of CEL brings along, such as Kyverno's. Make it once and keep it: environments are kept by its identity.
+
+    ``container_functions`` take lists or maps from CEL: like the functions on lists, they must not see an optional value, so an expression
+    that could hand them one does not compile (``unsupported``).
+    """
+
+    name: str
+    functions: Callable[[], list[Any]]
+    container_functions: frozenset[str] = frozenset()
+
+
+class Values:
+    """Values of variables, converted once for any number of programs. They must be plain JSON data; one that is not fails each evaluation."""
+
+    __slots__ = ("activation", "error")
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.activation: Any = None
+        self.error: EvalError | None = None
+        try:
+            self.activation = _environment(("self",), (), lists=False).Activation(dict(values))
+        except (RuntimeError, ValueError, TypeError, OverflowError) as error:
+            self.error = _failed(str(error))
+
+
 class Program:
     """A compiled expression. Safe to evaluate from several threads."""
 
-    __slots__ = ("_compiled", "_retry", "_retryable", "_variables", "expression")
+    __slots__ = ("_compiled", "_extensions", "_retry", "_retryable", "_variables", "expression")
 
-    def __init__(self, expression: str, variables: tuple[str, ...], compiled: Any) -> None:
+    def __init__(self, expression: str, variables: tuple[str, ...], compiled: Any, extensions: tuple[Extension, ...] = ()) -> None:
         self.expression = expression
         self._variables = variables
+        self._extensions = extensions
         self._compiled = compiled
         self._retryable = "orValue" in expression
         self._retry: Any = None
 
-    def eval(self, values: Mapping[str, Any]) -> Any:
+    def eval(self, values: Mapping[str, Any] | Values) -> Any:
         """The result as plain Python data, or EvalError. ``values`` must be plain JSON data for every variable."""
         result = _run(self._compiled, values)
         if self._retryable and isinstance(result, EvalError) and result.message.endswith("orValue"):
             # cel-go lets orValue pass a value through that is not optional.
             if self._retry is None:
-                self._retry = _compile_text(rewrite.pass_through_or_value(rewrite.formats(self.expression)), self._variables, lists=False)
+                self._retry = _compile_text(rewrite.pass_through_or_value(rewrite.formats(self.expression)), self._variables, self._extensions, lists=False)
             if not isinstance(self._retry, CompileError):
                 return _run(self._retry, values)
         return result
 
 
-def _run(compiled: Any, values: Mapping[str, Any]) -> Any:
+def _run(compiled: Any, values: Mapping[str, Any] | Values) -> Any:
+    if isinstance(values, Values) and values.error is not None:
+        return values.error
     try:
-        value = compiled.eval(data=dict(values))
+        value = compiled.eval(values.activation) if isinstance(values, Values) else compiled.eval(data=dict(values))
         if value.type() == cel.Type.ERROR:
             return _failed(str(value.value()))
         return value.plain_value()
@@ -95,18 +125,18 @@ def _first_line(message: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def _environment(variables: tuple[str, ...], lists: bool) -> Any:
+def _environment(variables: tuple[str, ...], extensions: tuple[Extension, ...], *, lists: bool) -> Any:
     functions = scalar_functions() + (list_functions() if lists else [])
     return cel.NewEnv(
         config=cel.NewEnvConfigFromYaml(_CONFIG),
         variables=dict.fromkeys(variables, cel.Type.DYN),
-        extensions=[cel.CelExtension("kubernetes", functions)],
+        extensions=[cel.CelExtension("kubernetes", functions), *(cel.CelExtension(each.name, each.functions()) for each in extensions)],
     )
 
 
-def _compile_text(text: str, variables: tuple[str, ...], *, lists: bool) -> Any:
+def _compile_text(text: str, variables: tuple[str, ...], extensions: tuple[Extension, ...], *, lists: bool) -> Any:
     try:
-        return _environment(variables, lists).compile(text)
+        return _environment(variables, extensions, lists=lists).compile(text)
     except (RuntimeError, ValueError, TypeError) as error:
         message = str(error)
         unsupported = any(limit in message for limit in _ENGINE_LIMITS) or (not lists and "undeclared reference" in message)
@@ -114,7 +144,7 @@ def _compile_text(text: str, variables: tuple[str, ...], *, lists: bool) -> Any:
 
 
 @lru_cache(maxsize=8192)
-def _compile(expression: str, variables: tuple[str, ...]) -> Program | CompileError:
+def _compile(expression: str, variables: tuple[str, ...], extensions: tuple[Extension, ...]) -> Program | CompileError:
     if len(expression) > _MAX_LENGTH:
         return CompileError(expression[:200], f"expression of {len(expression)} characters is not evaluated", unsupported=True)
     try:
@@ -122,13 +152,18 @@ def _compile(expression: str, variables: tuple[str, ...]) -> Program | CompileEr
     except UnicodeEncodeError:
         return CompileError(expression[:200], "expression is not valid Unicode", unsupported=False)
     optional = _OPTIONAL.search(expression) is not None
+    risky = next((name for each in extensions for name in sorted(each.container_functions) if optional and f"{name}(" in expression), None)
+    if risky is not None and rewrite.optional_escapes(expression):
+        return CompileError(expression, f"{risky}() on what may hold an optional value is not evaluated", unsupported=True)
     lists = not (optional and _ON_LISTS.search(expression))
-    compiled = _compile_text(rewrite.formats(expression), variables, lists=lists)
+    compiled = _compile_text(rewrite.formats(expression), variables, extensions, lists=lists)
     if isinstance(compiled, CompileError):
         return CompileError(expression, compiled.message, compiled.unsupported)
-    return Program(expression, variables, compiled)
+    return Program(expression, variables, compiled, extensions)
 
 
-def compile(expression: str, variables: tuple[str, ...] = ("self",)) -> Program | CompileError:  # noqa: A001 - the word of the trade
+def compile(  # noqa: A001 - the word of the trade
+    expression: str, variables: tuple[str, ...] = ("self",), extensions: tuple[Extension, ...] = ()
+) -> Program | CompileError:
     """A program over dynamically typed variables. Cached; an invalid expression is a CompileError, never an exception."""
-    return _compile(expression, tuple(sorted(variables)))
+    return _compile(expression, tuple(sorted(variables)), extensions)

@@ -139,3 +139,58 @@ def formats(text: str) -> str:
     text = re.sub(r"\bformat\.named\(", "format.k8sNamed(", text)
     text = _replace(text, "validate", lambda receiver, argument, _number: f"optional.ofNonZeroValue({receiver}.k8sValidate({argument}))")
     return _replace(text, "k8sNamed", lambda receiver, argument, _number: f"optional.ofNonZeroValue({receiver}.k8sFind({argument}))")
+
+
+_CONSUMERS = frozenset({"orValue", "hasValue", "value"})
+
+
+def optional_escapes(text: str) -> bool:
+    """Whether some optional value may be left standing where a function takes it in: a chain with ``.?`` or ``[?`` that nothing ends.
+
+    A chain that ends in ``orValue``, ``hasValue`` or ``value``, or that fills an optional entry of a list or a map, leaves none.
+    """
+    tokens = _tokens(text)
+    for index, token in enumerate(tokens):
+        if token.text == "optional" or (token.text in ("first", "last", "optMap", "optFlatMap", "validate") and index and tokens[index - 1].text == "."):
+            if not _consumed(tokens, index + 1):
+                return True
+        elif token.text == "?" and index and tokens[index - 1].text in (".", "[") and not _optional_element(tokens, index):
+            position = index + 1 if tokens[index - 1].text == "." else _closer(tokens, index - 1)
+            if position is None or not (_consumed(tokens, position + 1) or _fills_entry(tokens, index)):
+                return True
+    return False
+
+
+def _optional_element(tokens: list[_Token], index: int) -> bool:
+    """Whether ``[?`` begins a list with an optional element, rather than an optional index."""
+    before = tokens[index - 2] if index >= 2 else None
+    return tokens[index - 1].text == "[" and (before is None or not (before.kind in ("name", "string") or before.text in _OPENERS))
+
+
+def _consumed(tokens: list[_Token], position: int) -> bool:
+    """Whether the chain of selections that goes on at a position takes the value out of its optional."""
+    while position < len(tokens):
+        if tokens[position].text in ("(", "["):
+            close = _closer(tokens, position)
+            if close is None:
+                return False
+            position = close + 1
+        elif tokens[position].text == "." and position + 1 < len(tokens):
+            position += 2 if tokens[position + 1].text == "?" else 1
+            if position < len(tokens) and tokens[position].text in _CONSUMERS:
+                return True
+            position += 1
+        else:
+            return False
+    return False
+
+
+def _fills_entry(tokens: list[_Token], index: int) -> bool:
+    """Whether the chain stands as the value of an optional entry, ``{?"key": chain}`` or ``[?chain]``."""
+    start = _receiver(tokens, index - 1)
+    if start is None:
+        return False
+    before = start - 1
+    if before >= 0 and tokens[before].text == ":":
+        before -= 2
+    return before >= 1 and tokens[before].text == "?" and tokens[before - 1].text in ("{", "[", ",")

@@ -1,0 +1,33 @@
+"""Admission policies as Kyverno and the Kubernetes API server evaluate them, without a cluster."""
+
+from harness.engines.policy.api import (
+    Authorizer,
+    Deletion,
+    Generated,
+    ImageCheck,
+    Lookup,
+    PolicyId,
+    PolicyProblem,
+    Request,
+    Resource,
+    Result,
+    Status,
+    Store,
+)
+from harness.engines.policy.resources import Resources
+
+__all__ = [
+    "Authorizer",
+    "Deletion",
+    "Generated",
+    "ImageCheck",
+    "Lookup",
+    "PolicyId",
+    "PolicyProblem",
+    "Request",
+    "Resource",
+    "Resources",
+    "Result",
+    "Status",
+    "Store",
+]

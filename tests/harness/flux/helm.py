@@ -16,6 +16,7 @@ from harness.flux.helmrun import Request, render
 from harness.flux.makers import mapping
 from harness.flux.outcome import Gap, Outcome, Rendering, Trouble, from_json, to_json
 from harness.flux.provenance import Provenance
+from harness.flux.recall import recalled
 from harness.flux.rendered import ApiView, ChartFacts, MakerView, Rendered, View, full_version, hook_events, release_name, release_namespace, runs
 from harness.flux.values import Values, compose
 from harness.model import Link, Location, NotEvaluated, Object, ObjectId, Origin, Pointer, Problem, fixed, group_of
@@ -72,7 +73,7 @@ class HelmRenderer:
             outcome = replace(outcome, troubles=(*outcome.troubles, Trouble("chart-version", "chart", (), message)))
         rendered = _placed(replace(nothing, inputs=inputs, values=values, source="render"), ref, outcome, view, elided=False)
         if self._lock is not None:
-            problems = self._lock.verify(rendered.release, inputs, outcome, self._cache, key)
+            problems = self._lock.verify(rendered.release, inputs, outcome, values.values, self._cache, key)
             rendered = replace(rendered, problems=(*rendered.problems, *problems))
         return rendered
 
@@ -83,7 +84,9 @@ class HelmRenderer:
         if locked is None:
             message = f"chart {ref.label} is not at hand, and the lock does not have this release: run `nox -s lock` where the chart can be had"
             return _with_problem(nothing, replace(missing, code="lock-missing", message=message))
-        rendered = _placed(replace(nothing, source="lock"), ref, locked.outcome, view, elided=True)
+        known = nothing.values.values if nothing.values is not None else {}
+        documents = tuple(replace(item, body=recalled(item.body, known)) for item in locked.outcome.documents)
+        rendered = _placed(replace(nothing, source="lock"), ref, replace(locked.outcome, documents=documents), view, elided=True)
         if locked.inputs == nothing.inputs:
             return rendered
         chart = locked.outcome.chart

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.flux.cache import Cache, digest
 from harness.flux.outcome import Outcome, Rendering, chart_json, chart_of_json, notes_json, with_notes
+from harness.flux.recall import References
 from harness.flux.reduce import FORMAT, pretty, reduce
 from harness.model import Location, Object, Pointer, Problem, format_pointer
 
@@ -75,7 +76,9 @@ class Lock:
         except (KeyError, TypeError, ValueError, AttributeError):
             return None
 
-    def verify(self, release: Object, inputs: str, outcome: Outcome, cache: Cache | None = None, key: str = "") -> tuple[Problem, ...]:
+    def verify(
+        self, release: Object, inputs: str, outcome: Outcome, values: Mapping[str, Any], cache: Cache | None = None, key: str = ""
+    ) -> tuple[Problem, ...]:
         """What the lock says differently from a fresh render: ``lock-missing``, ``lock-stale``, ``lock-mismatch``.
 
         ``cache`` and ``key`` (of the render) spare writing the facts out again to compare them.
@@ -89,12 +92,12 @@ class Lock:
         kept = digest("locked", FORMAT, key, inputs)
         expected = cache.get("locked", kept) if cache is not None and key else None
         if expected is None:
-            expected = hashlib.sha256(text_of(outcome, inputs)[0].encode()).hexdigest().encode()
+            expected = hashlib.sha256(text_of(outcome, inputs, values)[0].encode()).hexdigest().encode()
             if cache is not None and key:
                 cache.put("locked", kept, expected)
         if hashlib.sha256(have).hexdigest().encode() == expected and self._crds_intact(have):
             return ()
-        return tuple(self._differences(release, inputs, outcome, where))
+        return tuple(self._differences(release, inputs, outcome, values, where))
 
     def write(self, worlds: Iterable[Any]) -> Written:
         """Write the lock of these worlds (anything with ``cluster.name`` and ``releases``), and remove what they no longer have.
@@ -119,7 +122,7 @@ class Lock:
             wanted[name] = None
             done.failed.append(str(rendered.release.id))
             return
-        text, crds = text_of(rendered.outcome, rendered.inputs)
+        text, crds = text_of(rendered.outcome, rendered.inputs, rendered.values.values if rendered.values else {})
         wanted[name] = text
         for path, content in crds.items():
             used.add(path)
@@ -184,7 +187,7 @@ class Lock:
     def _crds_intact(self, have: bytes) -> bool:
         return all(self._crd(name) is not None for name in re.findall(r'"crdFile": "([^"]+)"', have.decode("utf-8", "replace")))
 
-    def _differences(self, release: Object, inputs: str, outcome: Outcome, where: Location) -> Iterator[Problem]:
+    def _differences(self, release: Object, inputs: str, outcome: Outcome, values: Mapping[str, Any], where: Location) -> Iterator[Problem]:
         locked = self.read(release)
         subject = str(release.id)
         if locked is None:
@@ -193,7 +196,8 @@ class Lock:
         if locked.inputs != inputs:
             yield Problem("lock-stale", subject, where, f"the chart or the values of this release changed since the lock was written: {_COMMAND}")
             return
-        fresh = {_identity(item.body): reduce(item.body) for item in outcome.documents}
+        references = References(values)
+        fresh = {_identity(item.body): references.keep(item.body, reduce(item.body)) for item in outcome.documents}
         old = {_identity(item.body): item.body for item in locked.outcome.documents}
         found = [f"{name} is {'only in the lock' if name in old else 'not in the lock'}" for name in sorted(fresh.keys() ^ old.keys())]
         for name in sorted(fresh.keys() & old.keys()):
@@ -204,12 +208,13 @@ class Lock:
         yield Problem("lock-mismatch", subject, where, f"a fresh render differs from the lock in {'; '.join(found[:_NAMED])}{more}: {_COMMAND}")
 
 
-def text_of(outcome: Outcome, inputs: str) -> tuple[str, dict[str, str]]:
-    """The file of a release, and the files of its CRDs by path in the lock."""
+def text_of(outcome: Outcome, inputs: str, values: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+    """The file of a release with these values, and the files of its CRDs by path in the lock."""
+    references = References(values)
     crds: dict[str, str] = {}
     entries: list[tuple[tuple[str, ...], int, dict[str, Any]]] = []
     for index, item in enumerate(outcome.documents):
-        body = reduce(item.body)
+        body = references.keep(item.body, reduce(item.body))
         entry: dict[str, Any] = {"template": item.template}
         if item.crd:
             entry["crd"] = True

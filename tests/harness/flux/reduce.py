@@ -1,9 +1,9 @@
 """Rendered objects reduced to facts: what rules need stays, the words and files of upstream charts become digests.
 
 Kept as they are: names, labels, selectors, container names, images, ports, security contexts, resources, volumes, arguments,
-RBAC rules, services, webhooks, expressions of policies, schemas of CRDs. Replaced by ``sha256:<16 digits>``: the data of ConfigMaps
-and Secrets, queries and annotations of alert rules, certificates, descriptions, and every long or multi-line text. Dropped: what is
-written for readers in the schemas of CRDs.
+RBAC rules, services, webhooks, expressions of policies, schemas of CRDs. Replaced by ``sha256:<16 digits>``: the data of ConfigMaps and
+Secrets (as far as :mod:`harness.flux.recall` knows no better), queries and annotations of alert rules, certificates, descriptions, and every
+long or multi-line text. Dropped: what is written for readers in the schemas of CRDs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: Bumped when objects are reduced differently: every lock is then written anew.
-FORMAT: Final = 1
+FORMAT: Final = 3
 #: Characters of a text that is kept.
 _KEPT: Final = 200
 _MARK: Final = re.compile(r"sha256:[0-9a-f]{16}")
@@ -59,19 +59,20 @@ def reduce(body: Mapping[str, Any]) -> dict[str, Any]:
         elif key == "status":
             continue
         else:
-            result[key] = _general(value, key)
+            result[key] = general(value, key)
     return result
 
 
-def _general(value: Any, key: str) -> Any:
+def general(value: Any, key: str) -> Any:
+    """Any data under a key without its long texts, and without what is for readers."""
     if isinstance(value, str):
         if is_mark(value) or key in _CODE:
             return value
         return mark(value) if key in _PROSE or key in _OPAQUE or len(value) > _KEPT or "\n" in value else value
     if isinstance(value, dict):
-        return {name: _annotation(name, item) if key == "annotations" else _general(item, str(name)) for name, item in value.items()}
+        return {name: _annotation(name, item) if key == "annotations" else general(item, str(name)) for name, item in value.items()}
     if isinstance(value, list):
-        return [_general(item, key) for item in value]
+        return [general(item, key) for item in value]
     return value
 
 
@@ -89,7 +90,7 @@ def _alerts(value: Any, key: str = "") -> Any:
         return [_alerts(item, key) for item in value]
     if key == "expr" and not is_mark(value):
         return mark(str(value))
-    return _general(value, key)
+    return general(value, key)
 
 
 def _texts(value: Any) -> Any:
@@ -98,10 +99,10 @@ def _texts(value: Any) -> Any:
 
 def _crd(body: Mapping[str, Any]) -> dict[str, Any]:
     spec = body.get("spec")
-    reduced = {key: _general(value, key) for key, value in body.items() if key not in ("spec", "status")}
+    reduced = {key: general(value, key) for key, value in body.items() if key not in ("spec", "status")}
     if not isinstance(spec, dict):
         return reduced
-    kept = {key: _general(value, key) for key, value in spec.items() if key != "versions"}
+    kept = {key: general(value, key) for key, value in spec.items() if key != "versions"}
     versions = spec.get("versions")
     if isinstance(versions, list):
         kept["versions"] = [_version(version) if isinstance(version, dict) else version for version in versions]
@@ -109,7 +110,7 @@ def _crd(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _version(version: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: _general(value, key) for key, value in version.items() if key not in ("schema", "additionalPrinterColumns")}
+    kept = {key: general(value, key) for key, value in version.items() if key not in ("schema", "additionalPrinterColumns")}
     schema = version.get("schema")
     if isinstance(schema, dict):
         kept["schema"] = {key: _schema(value) for key, value in schema.items()}

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 SPEC = {"group": "example.com", "versions": [{"name": "v1", "schema": {"openAPIV3Schema": {"type": "object", "description": "words"}}}]}
 CRD = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "things.example.com"}, "spec": SPEC}
-TEMPLATE = SERVICE + "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {text: {{ .Values.text | quote }}}\n"
+TEMPLATE = (
+    SERVICE + '---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {text: {{ .Values.text | quote }}, run: "set -e\\necho bonjour\\n"}\n'
+)
+VALUES = "port: 80\ntext: ''\nrun: |\n  set -e\n  echo bonjour\n"
 HOOK = "---\napiVersion: v1\nkind: Pod\nmetadata: {name: hook, annotations: {helm.sh/hook: pre-install}}\nspec: {x: {{ randAlpha 3 }}}\n"
 
 
@@ -52,7 +55,7 @@ class Setup:
 
 @pytest.fixture
 def setup(tmp_path: Path) -> Setup:
-    chart(tmp_path, "web", templates__a_yaml=TEMPLATE + HOOK, values_yaml="port: 80\ntext: ''\n", crds__a_yaml=json.dumps(CRD))
+    chart(tmp_path, "web", templates__a_yaml=TEMPLATE + HOOK, values_yaml=VALUES, crds__a_yaml=json.dumps(CRD))
     return Setup(tmp_path)
 
 
@@ -78,7 +81,7 @@ def test_without_charts_the_lock_gives_the_objects(setup: Setup) -> None:
     assert [item.name for item in found.hooks] == ["hook"]
     objects, expected = bodies(found.objects), bodies(fresh.objects)
     assert objects["Service/web"] == expected["Service/web"]
-    assert objects["ConfigMap/settings"]["data"] == {"text": mark("hello")}
+    assert objects["ConfigMap/settings"]["data"] == {"text": "hello", "run": mark("set -e\necho bonjour\n")}
     assert objects["CustomResourceDefinition/things.example.com"]["spec"]["versions"] == [{"name": "v1", "schema": {"openAPIV3Schema": {"type": "object"}}}]
     assert found.not_evaluated == fresh.not_evaluated
     assert found.chart is not None
@@ -91,7 +94,7 @@ def test_no_text_of_the_chart_is_in_the_lock(setup: Setup) -> None:
     setup.write()
     text = "".join(path.read_text() for path in (setup.folder / "tests" / "lock").rglob("*.json"))
     assert "words" not in text
-    assert "hello" not in text
+    assert "bonjour" not in text
     data = json.loads(setup.file.read_text())["documents"]
     assert any(is_mark(value) for item in data for value in item.get("body", {}).get("data", {}).values())
 
@@ -124,7 +127,7 @@ def test_a_changed_chart_is_a_mismatch_that_names_object_and_field(setup: Setup)
         setup.folder,
         "web",
         templates__a_yaml=TEMPLATE.replace("port:", "targetPort: 1, port:") + HOOK,
-        values_yaml="port: 80\ntext: ''\n",
+        values_yaml=VALUES,
         crds__a_yaml=json.dumps(CRD),
     )
     assert setup.problems() == [
@@ -191,7 +194,7 @@ def test_what_a_cluster_no_longer_has_is_removed(setup: Setup) -> None:
     other = setup.render(release("other", chart="web", values="text: hello"), locked=False)
     setup.write(first, other)
     (crd,) = (setup.folder / "tests" / "lock" / "crds").iterdir()
-    chart(setup.folder, "web", templates__a_yaml=SERVICE, values_yaml="port: 80\ntext: ''\n")
+    chart(setup.folder, "web", templates__a_yaml=SERVICE, values_yaml=VALUES)
     written = setup.write(setup.render(locked=False))
     assert written.removed == ["c/apps.other.json", f"crds/{crd.name}"]
     assert written.changed == ["c/apps.web.json"]

@@ -88,7 +88,7 @@ def test_it_renders_the_same_every_time(name: str) -> None:
         cache = Cache(None)
         result = rendered(HelmRenderer(Charts(FOLDER, cache, TOOLS), cache, TOOLS, None), name, spec="timeout: 5m" if not texts else "timeout: 6m")
         assert result.outcome is not None
-        texts.append(text_of(result.outcome, result.inputs)[0])
+        texts.append(text_of(result.outcome, result.inputs, result.values.values)[0])
     assert texts[0] == texts[1]
 
 

@@ -41,11 +41,10 @@ def _config_map(item: Object) -> Iterator[Product]:
 
 
 def _sealed_secret(item: Object) -> Iterator[Product]:
-    # The Secret has the template's metadata; name and namespace default to the SealedSecret's own (strict scope).
-    template = mapping(item.spec.get("template"))
-    metadata = mapping(template.get("metadata"))
-    keys = frozenset((*mapping(item.spec.get("encryptedData")), *mapping(template.get("data"))))
-    yield Product("Secret", text(metadata.get("namespace")) or item.namespace, text(metadata.get("name")) or item.name, keys)
+    # The Secret gets the SealedSecret's own name and namespace, whatever the template says; a template value of null takes a key away.
+    template = mapping(mapping(item.spec.get("template")).get("data"))
+    gone = {key for key, value in template.items() if value is None}
+    yield Product("Secret", item.namespace, item.name, frozenset((*mapping(item.spec.get("encryptedData")), *template)) - gone)
 
 
 def _certificate(item: Object) -> Iterator[Product]:

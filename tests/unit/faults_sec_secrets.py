@@ -1,0 +1,24 @@
+# ruff: noqa: E501 - one fault a line
+"""Faults about secrets, Vault, certificates and ingress that are seeded into our own tree (SEC1xx to SEC4xx, SEC6xx)."""
+
+from __future__ import annotations
+
+from seeded import Edit, fault
+
+KIND, TENANT, BASE = "clusters/kind", "clusters/base/tenants/tenant-a", "clusters/base/infrastructure"
+VALUES, RECEIVER, TOKEN = f"{KIND}/cluster-sealed-values.yaml", f"{BASE}/flux/receiver/sealedsecret.yaml", f"{TENANT}/apps/sealedsecret.yaml"
+
+# fmt: off
+SEALED = (
+    fault("sealed-value-cut-off", "SEC301", RECEIVER, "token: ${FLUX_RECEIVER_TOKEN_SEALED}", "token: AgBKlbyvddzogb7E7HukaqpW", "token: AgBKlbyvddzogb7E7HukaqpW"),
+    fault("sealed-for-another-name", "SEC302", RECEIVER, "    metadata:\n      name: receiver-token", "    metadata:\n      name: webhook-token", "name: webhook-token"),
+    fault("sealed-for-any-namespace", "SEC303", TOKEN, "  name: podinfo-token\n", "  name: podinfo-token\n  annotations:\n    sealedsecrets.bitnami.com/cluster-wide: \"true\"\n", "cluster-wide: \"true\""),
+    fault("htpasswd-under-another-key", "SEC304", f"{BASE}/operator-ui/configs/sealedsecret.yaml", "    htpasswd: ", "    auth: ", "type: nginx.org/htpasswd"),
+    fault("sealed-value-copied", "SEC305", f"{BASE}/operator-ui/configs/sealedsecret.yaml", "${OPERATORS_HTPASSWD_SEALED}", "${GRAFANA_SECRET_KEY_SEALED}", "htpasswd: ${GRAFANA_SECRET_KEY_SEALED}"),
+    fault("sealing-certificate-damaged", "SEC306", f"{KIND}/sealed-secrets-certificate.yaml", "    MIIE3TCCAsWg", "    MIIE3TCCAsWgAAAA", "tls.crt: |"),
+    fault("sealed-secret-among-others", "SEC307", TOKEN, "", None, "bitnami.com/v1alpha1", where=f"{TENANT}/apps/secrets.yaml", also=(Edit(f"{TENANT}/apps/secrets.yaml", None, "---\napiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata:\n  name: podinfo-token\nspec:\n  encryptedData:\n    token: ${TENANT_A_PODINFO_TOKEN_SEALED}\n"), Edit(f"{TENANT}/apps/kustomization.yaml", "sealedsecret.yaml", "secrets.yaml"))),
+)
+# fmt: on
+
+FAULTS = SEALED
+UNSEEDED: dict[str, str] = {}

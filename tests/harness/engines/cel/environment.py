@@ -90,6 +90,11 @@ class Program:
         self._retryable = "orValue" in expression
         self._retry: Any = None
 
+    @property
+    def return_type(self) -> str:
+        """The type the checker gave the expression: ``BOOL``, ``STRING``, ``LIST`` …; ``DYN`` when only evaluation tells."""
+        return str(self._compiled.return_type().name())
+
     def eval(self, values: Mapping[str, Any] | Values) -> Any:
         """The result as plain Python data, or EvalError. ``values`` must be plain JSON data for every variable."""
         result = _run(self._compiled, values)

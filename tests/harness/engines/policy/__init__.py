@@ -11,9 +11,11 @@ from harness.engines.policy.api import (
     Request,
     Resource,
     Result,
+    Sources,
     Status,
     Store,
 )
+from harness.engines.policy.policy_set import PolicySet
 from harness.engines.policy.resources import Resources
 
 __all__ = [
@@ -24,10 +26,12 @@ __all__ = [
     "Lookup",
     "PolicyId",
     "PolicyProblem",
+    "PolicySet",
     "Request",
     "Resource",
     "Resources",
     "Result",
+    "Sources",
     "Status",
     "Store",
 ]

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from harness.model.shapes import mapping, text
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from harness.model import Pointer
 
 Json = Mapping[str, Any]
@@ -179,5 +181,22 @@ class Store(Protocol):
     def put_json(self, kind: str, key: str, value: Any) -> None: ...
 
 
-#: Answers ``authorizer`` checks: (user, verb, group, resource, subresource, name, namespace or path) -> allowed.
+#: Answers ``authorizer`` checks: the user of the request, and ``verb`` with either ``path`` or ``group``, ``resource``, ``subresource``,
+#: ``namespace`` and ``name``.
 Authorizer = Callable[[Json, Mapping[str, str]], bool]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sources:
+    """What expressions may ask for beyond the request. What is missing here makes the expression that asks for it *not evaluated*.
+
+    ``images`` is what ``image.getMetadata`` gives by reference, ``global_context`` the entries by name, ``http`` the answer by method and
+    address, ``now`` the clock.
+    """
+
+    lookup: Lookup | None = None
+    images: Json = field(default_factory=dict)
+    global_context: Json = field(default_factory=dict)
+    http: Callable[[str, str], Any] | None = None
+    authorizer: Authorizer | None = None
+    now: datetime | None = None

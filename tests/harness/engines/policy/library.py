@@ -1,0 +1,308 @@
+"""Kyverno's CEL functions (``github.com/kyverno/sdk/extensions/cel/libs``, as of Kyverno 1.19), as an extension of the environment.
+
+What depends on a registry, a web server or chance is declared, and says that it *is not evaluated* when it is called, unless the caller
+brought the answer (``Sources``). Functions on ``resource``, ``generator``, ``http`` and so on are declared by their whole name; those names
+are no variables here. Opaque values stand as ``bytes``, as in ``harness.engines.cel.library``.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from cel_expr_python import cel
+
+from harness.engines.cel import Extension
+from harness.engines.policy import library_data as data
+from harness.engines.policy.image_reference import ImageReference, parse_image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from harness.engines.policy.api import Json, PolicyId
+    from harness.engines.policy.context import Evaluation
+
+T = cel.Type
+_MAP, _LIST, _LABELS = T.Map(T.STRING, T.DYN), T.List(T.DYN), T.Map(T.STRING, T.STRING)
+_current: ContextVar[tuple[Evaluation, PolicyId] | None] = ContextVar("policy evaluation", default=None)
+
+
+@contextmanager
+def evaluating(evaluation: Evaluation, policy: PolicyId) -> Iterator[None]:
+    """The request and the policy that functions called inside are about."""
+    token = _current.set((evaluation, policy))
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def _evaluation(what: str) -> Evaluation:
+    current = _current.get()
+    if current is None:
+        raise ValueError(f"{what} is not evaluated outside a request")
+    return current[0]
+
+
+def not_evaluated(what: str, why: str) -> ValueError:
+    """What a function raises that this engine cannot answer; the wording is what ``harness.engines.cel`` recognises."""
+    return ValueError(f"{what} is not evaluated: {why}")
+
+
+# --- images ------------------------------------------------------------------------------------------------------------------------
+
+
+def _pack(image: ImageReference) -> bytes:
+    return b"i" + "\0".join(image).encode()
+
+
+def _unpack(value: bytes) -> ImageReference:
+    if not value.startswith(b"i") or value.count(b"\0") != 4:
+        raise TypeError("no such overload")
+    return ImageReference(*value[1:].decode().split("\0"))
+
+
+def _is_image(text: str) -> bool:
+    try:
+        parse_image(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _image_data(image: str) -> Any:
+    known = _evaluation("image.getMetadata()").sources.images
+    if image not in known:
+        raise not_evaluated("image.getMetadata()", f"it asks a registry for {image}")
+    return known[image]
+
+
+# --- the cluster -------------------------------------------------------------------------------------------------------------------
+
+
+def _get(api_version: str, resource: str, namespace: str, name: str) -> Json | None:
+    lookup = _evaluation("resource.get()").sources.lookup
+    if lookup is None:
+        raise not_evaluated("resource.get()", "there are no objects to look in")
+    try:
+        return lookup.get(api_version, resource, namespace, name)
+    except LookupError as error:
+        raise ValueError(f"failed to get resource: {error}") from error
+
+
+def _list(api_version: str, resource: str, namespace: str, labels: Json | None = None) -> Json:
+    lookup = _evaluation("resource.list()").sources.lookup
+    if lookup is None:
+        raise not_evaluated("resource.list()", "there are no objects to look in")
+    try:
+        found = lookup.list(api_version, resource, namespace)
+    except LookupError as error:
+        raise ValueError(f"failed to list resource: {error}") from error
+    if labels:
+        found = [item for item in found if labels.items() <= data.labels_of(item).items()]
+    kind = str(found[0].get("kind", "")) if found else ""
+    return {"apiVersion": api_version, "kind": f"{kind}List", "metadata": {"resourceVersion": ""}, "items": list(found)}
+
+
+def _post(*_arguments: Any) -> Json:
+    raise not_evaluated("resource.post()", "it creates an object in a cluster")
+
+
+def _to_gvr(api_version: str, kind: str) -> bytes:
+    found = _evaluation("resource.toGVR()").resources.of(api_version, kind)
+    return f"g{api_version}\0{found.plural}".encode()
+
+
+def _gvr(value: bytes) -> tuple[str, str]:
+    if not value.startswith(b"g"):
+        raise TypeError("no such overload")
+    api_version, _, plural = value[1:].decode().partition("\0")
+    return api_version, plural
+
+
+def _own_namespace() -> str:
+    current = _current.get()
+    return current[1].namespace if current is not None else ""
+
+
+def _generate(namespace: str, objects: list[Any]) -> bool:
+    current = _current.get()
+    if current is None:
+        raise not_evaluated("generator.apply()", "there is no request")
+    evaluation, policy = current
+    if policy.namespace and namespace != policy.namespace:
+        raise ValueError(f"failed to generate resources: a policy in namespace {policy.namespace} cannot generate into namespace {namespace!r}")
+    for item in objects:
+        evaluation.generate(item, namespace, policy)
+    return True
+
+
+def _global_context(name: str, projection: str = "") -> Any:
+    known = _evaluation("globalContext.get()").sources.global_context
+    if name not in known:
+        raise not_evaluated("globalContext.get()", f"the entry {name} is filled in a cluster")
+    if not projection:
+        return known[name]
+    if not isinstance(known[name], dict) or projection not in known[name]:
+        raise ValueError(f'failed to get global reference: projection "{projection}" not found in global context entry "{name}"')
+    return known[name][projection]
+
+
+def _http(method: str) -> Callable[..., Any]:
+    def call(url: str, *_rest: Any) -> Any:
+        answer = _evaluation(f"http.{method.lower()}()").sources.http
+        if answer is None:
+            raise not_evaluated(f"http.{method.lower()}()", f"it asks {url}")
+        return answer(method, url)
+
+    return call
+
+
+def _signatures(*_arguments: Any) -> int:
+    raise not_evaluated("the verification of signatures", "it needs a registry and the transparency log")
+
+
+def _now() -> datetime:
+    now = _evaluation("time.now()").sources.now
+    if now is None:
+        raise not_evaluated("time.now()", "there is no clock")
+    return now
+
+
+def _random(*_arguments: Any) -> str:
+    raise not_evaluated("random()", "its value is different each time")
+
+
+def _truncate(moment: datetime, unit: timedelta) -> datetime:
+    """Go's ``Time.Truncate``: down to a multiple of the duration since year 1, UTC."""
+    if unit <= timedelta():
+        return moment
+    return moment - (moment - datetime(1, 1, 1, tzinfo=UTC)) % unit
+
+
+def _to_cron(moment: datetime) -> str:
+    utc = moment.astimezone(UTC)
+    return f"{utc.minute} {utc.hour} {utc.day} {utc.month} {utc.isoweekday() % 7}"
+
+
+# --- declarations ------------------------------------------------------------------------------------------------------------------
+
+_Signature = tuple[Any, list[Any], "Callable[..., Any]"]
+
+
+def _declare(names: str, *signatures: _Signature, member: bool = False) -> list[Any]:
+    return [
+        cel.FunctionDecl(
+            name,
+            [
+                cel.Overload(f"kyverno_{name.replace('.', '_')}_{len(parameters)}_{index}", result, parameters, member, call)
+                for index, (result, parameters, call) in enumerate(signatures)
+            ],
+        )
+        for name in names.split()
+    ]
+
+
+def _common() -> list[Any]:
+    marshal = data.marshal
+    return [
+        *_declare("image parseImageReference", (T.BYTES, [T.STRING], lambda text: _pack(parse_image(text)))),
+        *_declare("isImage", (T.BOOL, [T.STRING], _is_image)),
+        *_declare("registry", (T.STRING, [T.BYTES], lambda value: _unpack(value).registry), member=True),
+        *_declare("repository", (T.STRING, [T.BYTES], lambda value: _unpack(value).repository), member=True),
+        *_declare("identifier", (T.STRING, [T.BYTES], lambda value: _unpack(value).identifier), member=True),
+        *_declare("tag", (T.STRING, [T.BYTES], lambda value: _unpack(value).tag), member=True),
+        *_declare("digest", (T.STRING, [T.BYTES], lambda value: _unpack(value).digest), member=True),
+        *_declare("containsDigest", (T.BOOL, [T.BYTES], lambda value: bool(_unpack(value).digest)), member=True),
+        *_declare("image.GetMetadata image.getMetadata getImageData", (T.DYN, [T.STRING], _image_data)),
+        *_declare("verifyImageSignatures", (T.INT, [T.STRING, _LIST], _signatures)),
+        *_declare("verifyAttestationSignatures", (T.INT, [T.STRING, T.STRING, _LIST], _signatures)),
+        *_declare("extractPayload", (T.DYN, [T.STRING, T.STRING], _signatures)),
+        *_declare("parseServiceAccount user.parseServiceAccount", (_LABELS, [T.STRING], data.parse_service_account)),
+        *_declare("sha1 hash.sha1", (T.STRING, [T.STRING], data.hasher("sha1"))),
+        *_declare("sha256 hash.sha256", (T.STRING, [T.STRING], data.hasher("sha256"))),
+        *_declare("md5 hash.md5", (T.STRING, [T.STRING], data.hasher("md5"))),
+        *_declare("gzip.decompress", (T.STRING, [T.BYTES], data.decompress)),
+        *_declare("gzip.compress", (T.BYTES, [T.STRING], data.compress)),
+        *_declare("json.unmarshal", (T.DYN, [T.STRING], data.unmarshal)),
+        *_declare("json.marshal", *((T.STRING, [kind], marshal) for kind in (T.STRING, T.INT, T.DOUBLE, T.BOOL, _LIST, _MAP))),
+        *_declare("yaml.parse", (T.DYN, [T.STRING], data.parse_yaml)),
+        *_declare("listObjToMap transform.listObjToMap", (_MAP, [_LIST, _LIST, T.STRING, T.STRING], data.list_to_map)),
+        *_declare("x509.decode", (T.DYN, [T.STRING], data.decode_x509)),
+        *_declare("time.now", (T.TIMESTAMP, [], _now)),
+        *_declare("time.truncate", (T.TIMESTAMP, [T.TIMESTAMP, T.DURATION], _truncate)),
+        *_declare("time.toCron", (T.STRING, [T.TIMESTAMP], _to_cron)),
+        *_declare("random random.random", (T.STRING, [], _random), (T.STRING, [T.STRING], _random)),
+        *_declare("globalContext.Get globalContext.get", (T.DYN, [T.STRING], _global_context), (T.DYN, [T.STRING, T.STRING], _global_context)),
+        *_declare("http.Get http.get", (T.DYN, [T.STRING], _http("GET")), (T.DYN, [T.STRING, _LABELS], _http("GET"))),
+        *_declare(
+            "http.Post http.post",
+            *((T.DYN, [T.STRING, kind, *rest], _http("POST")) for kind in (T.STRING, T.INT, T.DOUBLE, T.BOOL, _LIST, _MAP) for rest in ([], [_LABELS])),
+        ),
+        *_declare("http.Client http.client", (T.BYTES, [T.STRING], lambda _bundle: b"h")),
+        *_declare("generator.Apply generator.apply", (T.BOOL, [T.STRING, T.List(_MAP)], _generate)),
+        *_declare("resource.ToGVR resource.toGVR", (T.BYTES, [T.STRING, T.STRING], _to_gvr)),
+    ]
+
+
+def _cluster_functions() -> list[Any]:
+    return [
+        *_common(),
+        *_rounding(),
+        *_declare(
+            "resource.Get resource.get",
+            (T.DYN, [T.STRING, T.STRING, T.STRING, T.STRING], _get),
+            (T.DYN, [T.BYTES, T.STRING, T.STRING], lambda gvr, namespace, name: _get(*_gvr(gvr), namespace, name)),
+        ),
+        *_declare(
+            "resource.List resource.list",
+            (T.DYN, [T.STRING, T.STRING, T.STRING], _list),
+            (T.DYN, [T.STRING, T.STRING, T.STRING, _LABELS], _list),
+            (T.DYN, [T.BYTES, T.STRING], lambda gvr, namespace: _list(*_gvr(gvr), namespace)),
+            (T.DYN, [T.BYTES, T.STRING, _LABELS], lambda gvr, namespace, labels: _list(*_gvr(gvr), namespace, labels)),
+        ),
+        *_declare("resource.Post resource.post", (T.DYN, [T.STRING, T.STRING, T.STRING, _MAP], _post), (T.DYN, [T.STRING, T.STRING, _MAP], _post)),
+    ]
+
+
+def _namespaced_functions() -> list[Any]:
+    return [
+        *_common(),
+        *_rounding(),
+        *_declare(
+            "resource.Get resource.get",
+            (T.DYN, [T.STRING, T.STRING, T.STRING], lambda version, resource, name: _get(version, resource, _own_namespace(), name)),
+            (T.DYN, [T.BYTES, T.STRING], lambda gvr, name: _get(*_gvr(gvr), _own_namespace(), name)),
+        ),
+        *_declare(
+            "resource.List resource.list",
+            (T.DYN, [T.STRING, T.STRING], lambda version, resource: _list(version, resource, _own_namespace())),
+            (T.DYN, [T.STRING, T.STRING, _LABELS], lambda version, resource, labels: _list(version, resource, _own_namespace(), labels)),
+            (T.DYN, [T.BYTES], lambda gvr: _list(*_gvr(gvr), _own_namespace())),
+            (T.DYN, [T.BYTES, _LABELS], lambda gvr, labels: _list(*_gvr(gvr), _own_namespace(), labels)),
+        ),
+        *_declare("resource.Post resource.post", (T.DYN, [T.STRING, T.STRING, _MAP], _post)),
+    ]
+
+
+def _rounding() -> list[Any]:
+    # math.round(x) is cel's own; Kyverno adds the number of digits.
+    return _declare("math.round", (T.DOUBLE, [T.DOUBLE, T.INT], data.round_half_away))
+
+
+_CONTAINERS: Final = frozenset(
+    {
+        "json.marshal", "listObjToMap", "generator.Apply", "generator.apply", "verifyImageSignatures", "verifyAttestationSignatures",
+        "resource.Post", "resource.post", "http.Post", "http.post", "resource.List", "resource.list",
+    }
+)  # fmt: skip
+
+#: The libraries of cluster-wide policies, and of those in a namespace, which see only their own.
+KYVERNO: Final = Extension("kyverno", _cluster_functions, _CONTAINERS)
+KYVERNO_NAMESPACED: Final = Extension("kyverno-namespaced", _namespaced_functions, _CONTAINERS)
+
+
+def kyverno_extension(namespace: str) -> Extension:
+    return KYVERNO_NAMESPACED if namespace else KYVERNO

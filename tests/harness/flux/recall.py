@@ -20,6 +20,8 @@ from harness.source.yaml import loads
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from harness.model import Pointer
+
 _REFERENCE: Final = re.compile(r"values(?P<base64>\+base64)?(?P<yaml>\+yaml)?:(?P<pointer>/.*)", re.DOTALL)
 #: Characters of a composed configuration that is kept, and of a short text; of a value that is worth a reference.
 _MOST: Final = 32_768
@@ -51,6 +53,14 @@ class References:
                 coded = body["kind"] == "Secret" and field == "data"
                 kept[field] = {name: self._entry(name, item, reduced[field][name], coded=coded) for name, item in entries.items()}
         return kept
+
+    def place(self, text: str) -> tuple[Pointer, bool] | None:
+        """The path of the value that a text is, and whether it is so as text (or else as the data that the text, read as YAML, is)."""
+        if (pointer := self._texts.get(text.strip())) is not None:
+            return _path(pointer), True
+        tree = _tree(text)
+        pointer = self._trees.get(_canonical(tree)) if tree is not None else None
+        return (_path(pointer), False) if pointer is not None else None
 
     def _entry(self, name: str, item: Any, digest: Any, *, coded: bool) -> Any:
         if isinstance(item, dict) or (isinstance(item, str) and _REFERENCE.fullmatch(item)):
@@ -121,6 +131,10 @@ def _find(values: Any, pointer: str) -> Any:
         else:
             return None
     return values
+
+
+def _path(pointer: str) -> Pointer:
+    return tuple(int(part) if part.isdigit() else part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:])
 
 
 def _escaped(key: str) -> str:

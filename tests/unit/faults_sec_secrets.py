@@ -18,7 +18,17 @@ SEALED = (
     fault("sealing-certificate-damaged", "SEC306", f"{KIND}/sealed-secrets-certificate.yaml", "    MIIE3TCCAsWg", "    MIIE3TCCAsWgAAAA", "tls.crt: |"),
     fault("sealed-secret-among-others", "SEC307", TOKEN, "", None, "bitnami.com/v1alpha1", where=f"{TENANT}/apps/secrets.yaml", also=(Edit(f"{TENANT}/apps/secrets.yaml", None, "---\napiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata:\n  name: podinfo-token\nspec:\n  encryptedData:\n    token: ${TENANT_A_PODINFO_TOKEN_SEALED}\n"), Edit(f"{TENANT}/apps/kustomization.yaml", "sealedsecret.yaml", "secrets.yaml"))),
 )
+
+IN_GIT = (
+    fault("generator-reads-a-key", "SEC102", f"{TENANT}/apps/kustomization.yaml", "resources:\n", "secretGenerator:\n  - name: app\n    envs:\n      - app.env\nresources:\n", "- app.env", also=(Edit(f"{TENANT}/apps/app.env", None, "USER=app\n"),)),
+    fault("address-with-a-password", "SEC104", f"{TENANT}/apps/deployment.yaml", "value: podinfo on ${DOMAIN}", "value: postgres://podinfo:S0mmer2026@db/podinfo", "@db/podinfo"),
+    fault("admin-password-in-values", "SEC105", f"{BASE}/loki/controllers/helmrelease.yaml", "  values:\n", "  values:\n    adminPassword: Sommer2026\n", "adminPassword: Sommer2026"),
+    fault("password-in-the-environment", "SEC105", f"{TENANT}/apps/deployment.yaml", "            - name: PODINFO_PASSWORD\n              valueFrom:\n                secretKeyRef:\n                  name: podinfo-static\n                  key: password\n", "            - name: PODINFO_PASSWORD\n              value: changeme\n", "value: changeme"),
+    fault("random-text-in-the-variables", "SEC106", f"{KIND}/cluster-vars.yaml", "  CLUSTER_NAME: kind\n", "  CLUSTER_NAME: kind\n  COOKIE_SALT: q7Zt1Xb9Kw3Rm5Yc8Nd2Vf6Hj4Lp0Gs\n", "COOKIE_SALT: q7Zt1Xb9Kw3Rm5Yc8Nd2Vf6Hj4Lp0Gs"),
+    fault("password-in-a-chart's-container", "SEC107", f"{BASE}/vault/controllers/helmrelease.yaml", "        VAULT_CACERT: /vault/tls/ca.crt\n", "        VAULT_CACERT: /vault/tls/ca.crt\n        VAULT_TOKEN: aZ91kd02Lq83mX7v\n", "apiVersion: helm.toolkit.fluxcd.io/v2", charts=True),
+    fault("token-in-a-script", "SEC108", f"{BASE}/vault/configs/snapshot.sh", "umask 077\n", "umask 077\nVAULT_TOKEN=hvs.Fixture00fixture11Fixture22fixture\n", "fixture", cluster=""),
+)
 # fmt: on
 
-FAULTS = SEALED
+FAULTS = (*SEALED, *IN_GIT)
 UNSEEDED: dict[str, str] = {}

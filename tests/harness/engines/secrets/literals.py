@@ -11,6 +11,7 @@ import math
 import re
 from enum import Enum
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from harness.engines.secrets.shapes import is_allowed, is_literal_password, shapes
@@ -41,7 +42,28 @@ _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _PASSWORDS: Final = frozenset({"password", "passwd", "passphrase", "pwd", "passcode", "pass"})
 _SECRETS: Final = frozenset({"secret", "token", "apikey", "secretkey", "accesskey", "privatekey", "credential", "credentials", "clientsecret", "authtoken"})
 #: Words before ``key`` that make it a secret one.
-_KEYS: Final = frozenset({"api", "secret", "access", "private", "encryption", "signing", "auth", "master", "account", "shared", "hmac", "session", "integration", "service", "routing", "app", "application", "storage"})  # fmt: skip
+_KEYS: Final = frozenset(
+    (
+        "api",
+        "secret",
+        "access",
+        "private",
+        "encryption",
+        "signing",
+        "auth",
+        "master",
+        "account",
+        "shared",
+        "hmac",
+        "session",
+        "integration",
+        "service",
+        "routing",
+        "app",
+        "application",
+        "storage",
+    )
+)
 _PLAIN: Final = re.compile(r"(?i)true|false|yes|no|on|off|none|null|nil|default|optional|required|disabled|enabled|auto|generated?|random|unset|n/?a")
 #: Values that name where the secret is: a variable, a template, a reference that a tool resolves, a path, an encrypted or masked value.
 _REFERENCE: Final = re.compile(
@@ -102,7 +124,7 @@ def looks_random(value: str) -> bool:
 def _changes(value: str) -> float:
     """The share of neighbours that are of different kinds (digit, upper, lower, other): about 0.6 in base64, 0.1 in words."""
     kinds = [0 if char.isdigit() else 1 if char.isupper() else 2 if char.islower() else 3 for char in value]
-    return sum(one != other for one, other in zip(kinds, kinds[1:], strict=False)) / max(1, len(value) - 1)
+    return sum(one != other for one, other in pairwise(kinds)) / max(1, len(value) - 1)
 
 
 def is_secret(name: str, value: object) -> bool:
@@ -128,7 +150,8 @@ _PASSED: Final = re.compile(
 )
 _PAIRS: Final = (("name", "value"), ("key", "value"))
 _LINE: Final = re.compile(
-    r"""(?:^|[\s,{("'-])(?P<name>[A-Za-z_][A-Za-z0-9_.-]{1,60})\\?["']?[ \t]*(?:=>|:=|[:=](?![=:]))[ \t]*(?:\\?"(?P<double>[^"\n]*?)\\?"|'(?P<single>[^'\n]*)'|(?P<bare>[^\s"',;|&<>]+))"""
+    r"""(?:^|[\s,{("'-])(?P<name>[A-Za-z_][A-Za-z0-9_.-]{1,60})\\?["']?[ \t]*(?:=>|:=|[:=](?![=:]))[ \t]*"""
+    r"""(?:\\?"(?P<double>[^"\n]*?)\\?"|'(?P<single>[^'\n]*)'|(?P<bare>[^\s"',;|&<>]+))"""
 )
 _WORTH: Final = re.compile(r"(?i)pass|secret|token|pwd|credential|key")
 #: What a bare word in code is besides a literal: a call, an index, an attribute.

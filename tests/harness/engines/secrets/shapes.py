@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - one shape a line
 """Credentials that tell themselves by their shape: private keys, tokens with a known prefix, addresses with a password in them.
 
 Sources: the token formats that the issuers document (most of them made for scanners: a prefix, an alphabet, a length). A match that repeats a few
@@ -62,7 +63,7 @@ def _docker_auth(value: str) -> bool:
 
 #: What stands where a password could and is none: a variable, a template, a reference, a mask, a word for "put yours here".
 _NO_PASSWORD: Final = re.compile(
-    r"(?i)[$%{<*\[(.]|[*x.•]+|(?:your|my|the|some)[-_ ]?\w*|(?:user(?:name)?[-_:])?pass(?:word|wd)?|pwd|secret|token|(?:db|user)[-_]?pass(?:word)?|example|placeholder|redacted|todo"
+    r"(?i)[$%{<*\[(.]|[*x.•]+|(?:your|my|the|some)[-_ ][\w-]*|(?:user(?:name)?[-_:])?pass(?:word|wd)?|pwd|secret|token|(?:db|user)[-_]?pass(?:word)?|example|placeholder|redacted|todo"
 )
 
 
@@ -85,6 +86,7 @@ def _token(what: str, body: str, *hints: str) -> _Shape:
     return _Shape(what, hints, re.compile(_START + body + _END), _various)
 
 
+# fmt: off
 _SHAPES: Final = (
     _Shape(
         "a private key",
@@ -95,7 +97,7 @@ _SHAPES: Final = (
     _Shape("a private key in base64", ("LS0tLS1CRUdJTi",), re.compile(r"LS0tLS1CRUdJTi[A-Za-z0-9+/]{60,}"), _encoded_key),
     _token("an AWS access key", r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}", "AKIA", "ASIA", "ABIA", "ACCA"),
     _token("a GitHub token", r"(?:gh[pousr]_[A-Za-z0-9]{36,251}|github_pat_[A-Za-z0-9_]{60,90})", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
-    _token("a GitLab token", r"(?:gl(?:pat|ptt|dt|rt|cbt|soat|ft|imt|agent|oas)-[A-Za-z0-9_.-]{20,}|GR1348941[A-Za-z0-9_-]{20})", "glpat-", "glptt-", "gldt-", "glrt-", "glcbt-", "glsoat-", "glft-", "glimt-", "glagent-", "gloas-", "GR1348941"),  # fmt: skip
+    _token("a GitLab token", r"(?:gl(?:pat|ptt|dt|rt|cbt|soat|ft|imt|agent|oas)-[A-Za-z0-9_.-]{20,}|GR1348941[A-Za-z0-9_-]{20})", "glpat-", "glptt-", "gldt-", "glrt-", "glcbt-", "glsoat-", "glft-", "glimt-", "glagent-", "gloas-", "GR1348941"),
     _token("a Slack token", r"(?:xox[abeoprs]-[A-Za-z0-9-]{10,}|xapp-\d-[A-Z0-9]+-\d+-[A-Za-z0-9]+)", "xox", "xapp-"),
     _Shape("a Slack webhook", ("hooks.slack.com/",), re.compile(r"hooks\.slack\.com/(?:services|workflows|triggers)/(?P<secret>[A-Za-z0-9+/]{30,})"), _various),
     _Shape("a Discord webhook", ("/api/webhooks/",), re.compile(r"discord(?:app)?\.com/api/webhooks/\d+/(?P<secret>[A-Za-z0-9_-]{40,})"), _various),
@@ -139,7 +141,8 @@ _SHAPES: Final = (
         re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/:@'\"<>(){}`\\,]{0,64}:(?P<secret>[^\s/@'\"<>`\\]{3,128})@(?=[\w\[$.-])"),
         is_literal_password,
     ),
-)  # fmt: skip
+)
+# fmt: on
 #: What people put on a line that a scanner has to leave alone.
 _ALLOWED: Final = ("gitleaks:allow", "pragma: allowlist secret", "nosec", "trufflehog:ignore")
 

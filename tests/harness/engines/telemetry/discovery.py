@@ -184,8 +184,11 @@ class Discovery:
     def ports_of(self, pod: Pod) -> Iterator[Address]:
         """What role ``pod`` finds: every port of every container; a container without one by the pod's address alone."""
         base = _of_pod(pod)
-        if not pod.ports:
-            yield Address({**base, "__address__": _ADDRESS}, pod, None)
+        bound = {each.container for each in pod.ports}
+        for container in pod.template.containers("initContainers", "containers") if pod.template is not None else ():
+            if container.name not in bound:
+                init = container.list == "initContainers"
+                yield Address({**base, **_of_container(container.name, text(container.body.get("image")), init=init), "__address__": _ADDRESS}, pod, None)
         for each in pod.ports:
             yield Address({**base, **_of_port(each), "__address__": f"{_ADDRESS}:{each.number}"}, pod, each.number)
 
@@ -282,12 +285,18 @@ def _of_pod(pod: Pod) -> dict[str, str]:
 
 def _of_port(port: Port) -> dict[str, str]:
     return {
-        "__meta_kubernetes_pod_container_name": port.container,
-        "__meta_kubernetes_pod_container_image": port.image,
+        **_of_container(port.container, port.image, init=port.init),
         "__meta_kubernetes_pod_container_port_name": port.name,
         "__meta_kubernetes_pod_container_port_number": str(port.number),
         "__meta_kubernetes_pod_container_port_protocol": port.protocol,
-        "__meta_kubernetes_pod_container_init": "true" if port.init else "false",
+    }
+
+
+def _of_container(name: str, image: str, *, init: bool) -> dict[str, str]:
+    return {
+        "__meta_kubernetes_pod_container_name": name,
+        "__meta_kubernetes_pod_container_image": image,
+        "__meta_kubernetes_pod_container_init": "true" if init else "false",
     }
 
 

@@ -39,7 +39,8 @@ def evaluating(evaluation: Evaluation, policy: PolicyId) -> Iterator[None]:
         _current.reset(token)
 
 
-def _evaluation(what: str) -> Evaluation:
+def current_evaluation(what: str) -> Evaluation:
+    """The evaluation a function is called in. Raises ValueError outside one."""
     current = _current.get()
     if current is None:
         raise ValueError(f"{what} is not evaluated outside a request")
@@ -73,7 +74,7 @@ def _is_image(text: str) -> bool:
 
 
 def _image_data(image: str) -> Any:
-    known = _evaluation("image.getMetadata()").sources.images
+    known = current_evaluation("image.getMetadata()").sources.images
     if image not in known:
         raise not_evaluated("image.getMetadata()", f"it asks a registry for {image}")
     return known[image]
@@ -83,7 +84,7 @@ def _image_data(image: str) -> Any:
 
 
 def _get(api_version: str, resource: str, namespace: str, name: str) -> Json | None:
-    lookup = _evaluation("resource.get()").sources.lookup
+    lookup = current_evaluation("resource.get()").sources.lookup
     if lookup is None:
         raise not_evaluated("resource.get()", "there are no objects to look in")
     try:
@@ -93,7 +94,7 @@ def _get(api_version: str, resource: str, namespace: str, name: str) -> Json | N
 
 
 def _list(api_version: str, resource: str, namespace: str, labels: Json | None = None) -> Json:
-    lookup = _evaluation("resource.list()").sources.lookup
+    lookup = current_evaluation("resource.list()").sources.lookup
     if lookup is None:
         raise not_evaluated("resource.list()", "there are no objects to look in")
     try:
@@ -111,7 +112,7 @@ def _post(*_arguments: Any) -> Json:
 
 
 def _to_gvr(api_version: str, kind: str) -> bytes:
-    found = _evaluation("resource.toGVR()").resources.of(api_version, kind)
+    found = current_evaluation("resource.toGVR()").resources.of(api_version, kind)
     return f"g{api_version}\0{found.plural}".encode()
 
 
@@ -139,8 +140,12 @@ def _generate(namespace: str, objects: list[Any]) -> bool:
     return True
 
 
+def _generate_here(objects: list[Any]) -> bool:
+    return _generate(_own_namespace(), objects)
+
+
 def _global_context(name: str, projection: str = "") -> Any:
-    known = _evaluation("globalContext.get()").sources.global_context
+    known = current_evaluation("globalContext.get()").sources.global_context
     if name not in known:
         raise not_evaluated("globalContext.get()", f"the entry {name} is filled in a cluster")
     if not projection:
@@ -152,7 +157,7 @@ def _global_context(name: str, projection: str = "") -> Any:
 
 def _http(method: str) -> Callable[..., Any]:
     def call(url: str, *_rest: Any) -> Any:
-        answer = _evaluation(f"http.{method.lower()}()").sources.http
+        answer = current_evaluation(f"http.{method.lower()}()").sources.http
         if answer is None:
             raise not_evaluated(f"http.{method.lower()}()", f"it asks {url}")
         return answer(method, url)
@@ -160,12 +165,16 @@ def _http(method: str) -> Callable[..., Any]:
     return call
 
 
+def _with_client(method: str) -> Callable[..., Any]:
+    return lambda _client, url, *rest: _http(method)(url, *rest)
+
+
 def _signatures(*_arguments: Any) -> int:
     raise not_evaluated("the verification of signatures", "it needs a registry and the transparency log")
 
 
 def _now() -> datetime:
-    now = _evaluation("time.now()").sources.now
+    now = current_evaluation("time.now()").sources.now
     if now is None:
         raise not_evaluated("time.now()", "there is no clock")
     return now
@@ -192,7 +201,8 @@ def _to_cron(moment: datetime) -> str:
 _Signature = tuple[Any, list[Any], "Callable[..., Any]"]
 
 
-def _declare(names: str, *signatures: _Signature, member: bool = False) -> list[Any]:
+def declare(names: str, *signatures: _Signature, member: bool = False) -> list[Any]:
+    """Functions of several names with the same overloads, each a result type, the parameter types and what to call."""
     return [
         cel.FunctionDecl(
             name,
@@ -208,88 +218,95 @@ def _declare(names: str, *signatures: _Signature, member: bool = False) -> list[
 def _common() -> list[Any]:
     marshal = data.marshal
     return [
-        *_declare("image parseImageReference", (T.BYTES, [T.STRING], lambda text: _pack(parse_image(text)))),
-        *_declare("isImage", (T.BOOL, [T.STRING], _is_image)),
-        *_declare("registry", (T.STRING, [T.BYTES], lambda value: _unpack(value).registry), member=True),
-        *_declare("repository", (T.STRING, [T.BYTES], lambda value: _unpack(value).repository), member=True),
-        *_declare("identifier", (T.STRING, [T.BYTES], lambda value: _unpack(value).identifier), member=True),
-        *_declare("tag", (T.STRING, [T.BYTES], lambda value: _unpack(value).tag), member=True),
-        *_declare("digest", (T.STRING, [T.BYTES], lambda value: _unpack(value).digest), member=True),
-        *_declare("containsDigest", (T.BOOL, [T.BYTES], lambda value: bool(_unpack(value).digest)), member=True),
-        *_declare("image.GetMetadata image.getMetadata getImageData", (T.DYN, [T.STRING], _image_data)),
-        *_declare("verifyImageSignatures", (T.INT, [T.STRING, _LIST], _signatures)),
-        *_declare("verifyAttestationSignatures", (T.INT, [T.STRING, T.STRING, _LIST], _signatures)),
-        *_declare("extractPayload", (T.DYN, [T.STRING, T.STRING], _signatures)),
-        *_declare("parseServiceAccount user.parseServiceAccount", (_LABELS, [T.STRING], data.parse_service_account)),
-        *_declare("sha1 hash.sha1", (T.STRING, [T.STRING], data.hasher("sha1"))),
-        *_declare("sha256 hash.sha256", (T.STRING, [T.STRING], data.hasher("sha256"))),
-        *_declare("md5 hash.md5", (T.STRING, [T.STRING], data.hasher("md5"))),
-        *_declare("gzip.decompress", (T.STRING, [T.BYTES], data.decompress)),
-        *_declare("gzip.compress", (T.BYTES, [T.STRING], data.compress)),
-        *_declare("json.unmarshal", (T.DYN, [T.STRING], data.unmarshal)),
-        *_declare("json.marshal", *((T.STRING, [kind], marshal) for kind in (T.STRING, T.INT, T.DOUBLE, T.BOOL, _LIST, _MAP))),
-        *_declare("yaml.parse", (T.DYN, [T.STRING], data.parse_yaml)),
-        *_declare("listObjToMap transform.listObjToMap", (_MAP, [_LIST, _LIST, T.STRING, T.STRING], data.list_to_map)),
-        *_declare("x509.decode", (T.DYN, [T.STRING], data.decode_x509)),
-        *_declare("time.now", (T.TIMESTAMP, [], _now)),
-        *_declare("time.truncate", (T.TIMESTAMP, [T.TIMESTAMP, T.DURATION], _truncate)),
-        *_declare("time.toCron", (T.STRING, [T.TIMESTAMP], _to_cron)),
-        *_declare("random random.random", (T.STRING, [], _random), (T.STRING, [T.STRING], _random)),
-        *_declare("globalContext.Get globalContext.get", (T.DYN, [T.STRING], _global_context), (T.DYN, [T.STRING, T.STRING], _global_context)),
-        *_declare("http.Get http.get", (T.DYN, [T.STRING], _http("GET")), (T.DYN, [T.STRING, _LABELS], _http("GET"))),
-        *_declare(
+        *declare("image parseImageReference", (T.BYTES, [T.STRING], lambda text: _pack(parse_image(text)))),
+        *declare("isImage", (T.BOOL, [T.STRING], _is_image)),
+        *declare("registry", (T.STRING, [T.BYTES], lambda value: _unpack(value).registry), member=True),
+        *declare("repository", (T.STRING, [T.BYTES], lambda value: _unpack(value).repository), member=True),
+        *declare("identifier", (T.STRING, [T.BYTES], lambda value: _unpack(value).identifier), member=True),
+        *declare("tag", (T.STRING, [T.BYTES], lambda value: _unpack(value).tag), member=True),
+        *declare("digest", (T.STRING, [T.BYTES], lambda value: _unpack(value).digest), member=True),
+        *declare("containsDigest", (T.BOOL, [T.BYTES], lambda value: bool(_unpack(value).digest)), member=True),
+        *declare("image.GetMetadata image.getMetadata getImageData", (T.DYN, [T.STRING], _image_data)),
+        *declare("verifyImageSignatures", (T.INT, [T.STRING, _LIST], _signatures)),
+        *declare("verifyAttestationSignatures", (T.INT, [T.STRING, T.STRING, _LIST], _signatures)),
+        *declare("extractPayload", (T.DYN, [T.STRING, T.STRING], _signatures)),
+        *declare("parseServiceAccount user.parseServiceAccount", (_LABELS, [T.STRING], data.parse_service_account)),
+        *declare("sha1 hash.sha1", (T.STRING, [T.STRING], data.hasher("sha1"))),
+        *declare("sha256 hash.sha256", (T.STRING, [T.STRING], data.hasher("sha256"))),
+        *declare("md5 hash.md5", (T.STRING, [T.STRING], data.hasher("md5"))),
+        *declare("gzip.decompress", (T.STRING, [T.BYTES], data.decompress)),
+        *declare("gzip.compress", (T.BYTES, [T.STRING], data.compress)),
+        *declare("json.unmarshal", (T.DYN, [T.STRING], data.unmarshal)),
+        *declare("json.marshal", *((T.STRING, [kind], marshal) for kind in (T.STRING, T.INT, T.DOUBLE, T.BOOL, _LIST, _MAP))),
+        *declare("yaml.parse", (T.DYN, [T.STRING], data.parse_yaml)),
+        *declare("listObjToMap transform.listObjToMap", (_MAP, [_LIST, _LIST, T.STRING, T.STRING], data.list_to_map)),
+        *declare("x509.decode", (T.DYN, [T.STRING], data.decode_x509)),
+        *declare("time.now", (T.TIMESTAMP, [], _now)),
+        *declare("time.truncate", (T.TIMESTAMP, [T.TIMESTAMP, T.DURATION], _truncate)),
+        *declare("time.toCron", (T.STRING, [T.TIMESTAMP], _to_cron)),
+        *declare("random random.random", (T.STRING, [], _random), (T.STRING, [T.STRING], _random)),
+        *declare("globalContext.Get globalContext.get", (T.DYN, [T.STRING], _global_context), (T.DYN, [T.STRING, T.STRING], _global_context)),
+        *declare("http.Get http.get", (T.DYN, [T.STRING], _http("GET")), (T.DYN, [T.STRING, _LABELS], _http("GET"))),
+        *declare(
             "http.Post http.post",
             *((T.DYN, [T.STRING, kind, *rest], _http("POST")) for kind in (T.STRING, T.INT, T.DOUBLE, T.BOOL, _LIST, _MAP) for rest in ([], [_LABELS])),
         ),
-        *_declare("http.Client http.client", (T.BYTES, [T.STRING], lambda _bundle: b"h")),
-        *_declare("generator.Apply generator.apply", (T.BOOL, [T.STRING, T.List(_MAP)], _generate)),
-        *_declare("resource.ToGVR resource.toGVR", (T.BYTES, [T.STRING, T.STRING], _to_gvr)),
+        *declare("http.Client http.client", (T.BYTES, [T.STRING], lambda _bundle: b"h")),
+        *declare("Get get", (T.DYN, [T.BYTES, T.STRING], _with_client("GET")), (T.DYN, [T.BYTES, T.STRING, _LABELS], _with_client("GET")), member=True),
+        *declare(
+            "Post post",
+            *((T.DYN, [T.BYTES, T.STRING, kind, *rest], _with_client("POST")) for kind in (T.STRING, _LIST, _MAP) for rest in ([], [_LABELS])),
+            member=True,
+        ),
+        *declare("resource.ToGVR resource.toGVR", (T.BYTES, [T.STRING, T.STRING], _to_gvr)),
     ]
 
 
 def _cluster_functions() -> list[Any]:
     return [
         *_common(),
+        *declare("generator.Apply generator.apply", (T.BOOL, [T.STRING, T.List(_MAP)], _generate)),
         *_rounding(),
-        *_declare(
+        *declare(
             "resource.Get resource.get",
             (T.DYN, [T.STRING, T.STRING, T.STRING, T.STRING], _get),
             (T.DYN, [T.BYTES, T.STRING, T.STRING], lambda gvr, namespace, name: _get(*_gvr(gvr), namespace, name)),
         ),
-        *_declare(
+        *declare(
             "resource.List resource.list",
             (T.DYN, [T.STRING, T.STRING, T.STRING], _list),
             (T.DYN, [T.STRING, T.STRING, T.STRING, _LABELS], _list),
             (T.DYN, [T.BYTES, T.STRING], lambda gvr, namespace: _list(*_gvr(gvr), namespace)),
             (T.DYN, [T.BYTES, T.STRING, _LABELS], lambda gvr, namespace, labels: _list(*_gvr(gvr), namespace, labels)),
         ),
-        *_declare("resource.Post resource.post", (T.DYN, [T.STRING, T.STRING, T.STRING, _MAP], _post), (T.DYN, [T.STRING, T.STRING, _MAP], _post)),
+        *declare("resource.Post resource.post", (T.DYN, [T.STRING, T.STRING, T.STRING, _MAP], _post), (T.DYN, [T.STRING, T.STRING, _MAP], _post)),
     ]
 
 
 def _namespaced_functions() -> list[Any]:
     return [
         *_common(),
+        *declare("generator.Apply generator.apply", (T.BOOL, [T.List(_MAP)], _generate_here), (T.BOOL, [T.STRING, T.List(_MAP)], _generate)),
         *_rounding(),
-        *_declare(
+        *declare(
             "resource.Get resource.get",
             (T.DYN, [T.STRING, T.STRING, T.STRING], lambda version, resource, name: _get(version, resource, _own_namespace(), name)),
             (T.DYN, [T.BYTES, T.STRING], lambda gvr, name: _get(*_gvr(gvr), _own_namespace(), name)),
         ),
-        *_declare(
+        *declare(
             "resource.List resource.list",
             (T.DYN, [T.STRING, T.STRING], lambda version, resource: _list(version, resource, _own_namespace())),
             (T.DYN, [T.STRING, T.STRING, _LABELS], lambda version, resource, labels: _list(version, resource, _own_namespace(), labels)),
             (T.DYN, [T.BYTES], lambda gvr: _list(*_gvr(gvr), _own_namespace())),
             (T.DYN, [T.BYTES, _LABELS], lambda gvr, labels: _list(*_gvr(gvr), _own_namespace(), labels)),
         ),
-        *_declare("resource.Post resource.post", (T.DYN, [T.STRING, T.STRING, _MAP], _post)),
+        *declare("resource.Post resource.post", (T.DYN, [T.STRING, T.STRING, _MAP], _post)),
     ]
 
 
 def _rounding() -> list[Any]:
     # math.round(x) is cel's own; Kyverno adds the number of digits.
-    return _declare("math.round", (T.DOUBLE, [T.DOUBLE, T.INT], data.round_half_away))
+    return declare("math.round", (T.DOUBLE, [T.DOUBLE, T.INT], data.round_half_away))
 
 
 _CONTAINERS: Final = frozenset(

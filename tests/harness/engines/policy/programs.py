@@ -27,6 +27,8 @@ _TOKEN = re.compile(
       | (?P<variable>(?<![\w.])variables\s*\.\s*(?P<name>[A-Za-z_]\w*))""",
     re.VERBOSE | re.DOTALL,
 )
+#: The fields of ``variables`` are there whatever they evaluate to.
+_HAS = re.compile(r"\bhas\s*\(\s*variables\s*\.\s*(?P<name>[A-Za-z_]\w*)\s*\)")
 _DEEP = re.compile("recursion|nesting|too deep", re.IGNORECASE)
 _MAX_INLINED = 50_000
 
@@ -67,6 +69,7 @@ class Scope:
                 self.problem((*at, "expression" if name else "name"), "a variable needs a name and an expression")
                 continue
             self.compile(source, (*at, "expression"))
+            source = _HAS.sub(lambda match: "true" if match["name"] in self._variables else match[0], source)
             self._uses[name] = self._used(source)
             self._variables[name] = source
 
@@ -75,6 +78,7 @@ class Scope:
         if not source.strip():
             self.problem(pointer, "the expression is empty")
             return Expression(source, pointer, None, CompileError(source, "the expression is empty", unsupported=False))
+        source = _HAS.sub(lambda match: "true" if match["name"] in self._variables else match[0], source)
         unknown = sorted(name for name in _variables_in(source) if name not in self._variables)
         if unknown:
             error = CompileError(source, f"undefined variable {', '.join(unknown)}", unsupported=False)
@@ -132,6 +136,16 @@ def _variables_in(source: str) -> list[str]:
 
 def _replace(source: str, replacement: Callable[[str], str]) -> str:
     return _TOKEN.sub(lambda match: replacement(match["name"]) if match["variable"] else match[0], source)
+
+
+def replace_outside_strings(source: str, pattern: re.Pattern[str], replacement: str) -> str:
+    """Replaces what a pattern finds in CEL source, but not in its strings and comments."""
+    parts, start = [], 0
+    for match in _TOKEN.finditer(source):
+        if match["variable"] is None:
+            parts += [pattern.sub(replacement, source[start : match.start()]), match[0]]
+            start = match.end()
+    return "".join([*parts, pattern.sub(replacement, source[start:])])
 
 
 def evaluate(expression: Expression, values: Values | Mapping[str, Any]) -> Any:

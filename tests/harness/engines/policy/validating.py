@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from harness.engines.cel import EvalError
-from harness.engines.policy.api import Result, Status
+from harness.engines.cel import EvalError, Values
+from harness.engines.policy.api import PolicyProblem, Result, Status
 from harness.engines.policy.context import KYVERNO_NAMES
 from harness.engines.policy.exceptions import Granted, granted
 from harness.engines.policy.library import evaluating, kyverno_extension
@@ -20,13 +20,11 @@ from harness.engines.policy.programs import Expression, Scope, all_true, conditi
 from harness.model.shapes import items, mapping, text
 
 if TYPE_CHECKING:
-    from harness.engines.cel import Values
-    from harness.engines.policy.api import Json, PolicyId, PolicyProblem, Resource
+    from harness.engines.policy.api import Json, PolicyId, Resource
     from harness.engines.policy.context import Evaluation
     from harness.engines.policy.exceptions import PolicyException
     from harness.model import Pointer
 
-_ACTIONS = ("Deny", "Audit", "Warn")
 _WHOLE_REQUEST = re.compile(r"request\s*\.\s*\??\s*(?:object|oldObject)\b")
 
 
@@ -43,6 +41,7 @@ class ValidatingPolicy:
         "_validations",
         "actions",
         "constraints",
+        "enabled",
         "id",
         "json_mode",
         "problems",
@@ -52,11 +51,18 @@ class ValidatingPolicy:
 
     def __init__(self, policy: PolicyId, spec: Json, *, rule: str = "", exceptions: tuple[PolicyException, ...] = ()) -> None:
         self.id, self.rule = policy, rule
+        self.problems: tuple[PolicyProblem, ...] = ()
         self.constraints = Constraints(spec.get("matchConstraints"), kyverno=True)
-        self.json_mode = text(mapping(spec.get("evaluation")).get("mode")) == "JSON"
-        self.actions = tuple(action for action in items(spec.get("validationActions")) if action in _ACTIONS) or ("Deny",)
+        evaluation = mapping(spec.get("evaluation"))
+        mode = text(evaluation.get("mode")) or "Kubernetes"
+        self.json_mode = mode == "JSON"
+        self.actions = actions_of(spec)
+        self.enabled = mode in ("Kubernetes", "JSON") and enabled(evaluation)
         self._ignore = spec.get("failurePolicy") == "Ignore"
         self._exceptions = exceptions
+        if mode not in ("Kubernetes", "JSON"):
+            self.problems = (PolicyProblem(policy, ("spec", "evaluation", "mode"), f"the evaluation mode {mode} is not evaluated", unsupported=True),)
+            spec = {}
         scope = Scope(policy, KYVERNO_NAMES, (kyverno_extension(policy.namespace),))
         self._conditions = conditions(scope, spec.get("matchConditions"), ("spec", "matchConditions"))
         scope.declare(spec.get("variables"), ("spec", "variables"))
@@ -73,20 +79,29 @@ class ValidatingPolicy:
         for at, message in self.constraints.problems:
             scope.problem(("spec", "matchConstraints", *at), message)
         self._fast = None if self._annotations else fast_path(scope, self._conditions, self._validations)
-        self.problems: tuple[PolicyProblem, ...] = tuple(scope.problems)
+        self.problems += tuple(scope.problems)
         self.whole_request = any(_WHOLE_REQUEST.search(each.source) for each in (*self._conditions, *self._validations))
 
     def review(self, evaluation: Evaluation) -> list[Result]:
-        """What the policy says; nothing when it is not about the request."""
+        """What the policy says; nothing when it is not about the request, or is switched off."""
+        if not self.enabled:
+            return []
         found = self.constraints.match(evaluation.request, evaluation.resource, evaluation.resources)
         if not found.matched:
             return [self._no_match(found.error, found.unknown)] if found.error or found.unknown else []
         with evaluating(evaluation, self.id):
             return [self.judge(evaluation, found.resource)]
 
+    def review_payload(self, evaluation: Evaluation, payload: Any) -> Result:
+        """The verdict on a JSON document (evaluation mode JSON): it is ``object``, and nothing is matched."""
+        with evaluating(evaluation, self.id):
+            return self._judge(evaluation, Values({**evaluation.variables(), "object": payload, "namespaceObject": None, "request": None}))
+
     def judge(self, evaluation: Evaluation, through: Resource | None = None) -> Result:
         """The verdict on a request that is matched, through an equivalent resource or its own."""
-        values = evaluation.values(through)
+        return self._judge(evaluation, evaluation.values(through), through)
+
+    def _judge(self, evaluation: Evaluation, values: Values, through: Resource | None = None) -> Result:
         exempt = Granted()
         if self._exceptions:
             exempt = granted(self._exceptions, values, ignore_errors=self._ignore)
@@ -155,6 +170,19 @@ class ValidatingPolicy:
 
     def _result(self, status: Status, **fields: Any) -> Result:
         return Result(self.id, status, **{"rule": self.rule, "actions": self.actions, **fields})
+
+
+def actions_of(spec: Json) -> tuple[str, ...]:
+    """The actions of a policy: ``Deny`` when it names none. One that is not evaluated at admission cannot deny, only report."""
+    declared = tuple(action for action in items(spec.get("validationActions")) if action in ("Deny", "Audit", "Warn")) or ("Deny",)
+    if mapping(mapping(spec.get("evaluation")).get("admission")).get("enabled") is False:
+        declared = tuple(action for action in declared if action != "Deny") or ("Audit",)
+    return declared
+
+
+def enabled(evaluation: Json) -> bool:
+    """Whether a policy is evaluated at all: at admission, or in the background."""
+    return any(mapping(evaluation.get(when)).get("enabled") is not False for when in ("admission", "background"))
 
 
 def _annotations(scope: Scope, spec: Json) -> list[tuple[str, Expression]]:

@@ -56,13 +56,13 @@ def not_evaluated(what: str, why: str) -> ValueError:
 
 
 def _pack(image: ImageReference) -> bytes:
-    return b"i" + "\0".join(image).encode()
+    return b"i" + "\x1f".join(image).encode()
 
 
 def _unpack(value: bytes) -> ImageReference:
-    if not value.startswith(b"i") or value.count(b"\0") != 4:
+    if not value.startswith(b"i") or value.count(b"\x1f") != 4:
         raise TypeError("no such overload")
-    return ImageReference(*value[1:].decode().split("\0"))
+    return ImageReference(*value[1:].decode().split("\x1f"))
 
 
 def _is_image(text: str) -> bool:
@@ -113,13 +113,13 @@ def _post(*_arguments: Any) -> Json:
 
 def _to_gvr(api_version: str, kind: str) -> bytes:
     found = current_evaluation("resource.toGVR()").resources.of(api_version, kind)
-    return f"g{api_version}\0{found.plural}".encode()
+    return f"g{api_version}\x1f{found.plural}".encode()
 
 
 def _gvr(value: bytes) -> tuple[str, str]:
     if not value.startswith(b"g"):
         raise TypeError("no such overload")
-    api_version, _, plural = value[1:].decode().partition("\0")
+    api_version, _, plural = value[1:].decode().partition("\x1f")
     return api_version, plural
 
 

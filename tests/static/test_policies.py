@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from harness.rules.pol_cases import Bench
-from harness.source.policycases import PolicyCase
 from harness.source.repository import Repository
+
+if TYPE_CHECKING:
+    from harness.source.policycases import PolicyCase
 
 BENCH = Bench.of_repository(Repository(Path(__file__).parents[2]))
 

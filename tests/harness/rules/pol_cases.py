@@ -103,7 +103,7 @@ class Bench:
             return f"the message {case.message!r} is not that of one validation"
         if meant != refused:
             return f"validation {refused} refused, the message is that of {meant}"
-        if len(self.validations(case.policy)) < 2:  # noqa: PLR2004 - one and the others
+        if len(self.validations(case.policy)) < 2:
             return ""
         rest = self._set(case.policy, without=refused).review(_request(case, self._namespaces))
         wrong = [result for result in rest if result.status is not Status.PASS]
@@ -153,7 +153,7 @@ def _request(case: PolicyCase, namespaces: Mapping[str, Json]) -> Request:
         namespace=namespaces.get(namespace),
         user=case.user,
         subresource=case.headers.get("subresource", ""),
-        resource=Resource(resource[0], resource[1], resource[2], "", True) if resource is not None else None,  # noqa: FBT003 - namespaced
+        resource=Resource(resource[0], resource[1], resource[2], "", True) if resource is not None else None,
         name=target[1] if target is not None else None,
         namespace_name=target[0] if target is not None else None,
     )

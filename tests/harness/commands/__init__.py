@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from harness.commands import check, clusters, docs, explain, lock, pods, policy, render, tree, why
+from harness.commands import check, clusters, docs, explain, lock, network, pods, policy, render, tree, why
 from harness.commands.common import CommandError
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ COMMANDS: dict[str, Command | Group] = {
     "explain": explain,
     "lock": lock,
     "docs": docs,
+    "network": network,
     "pods": pods,
     "policy": policy,
 }

@@ -146,6 +146,10 @@ class Network:
         """The workloads that a policy's podSelector matches, also those on the host's network, for which it is void."""
         return self._members.get(policy.namespace, 0) & self._index.matching(policy.selector)
 
+    def labelled(self, namespace: str, selector: Selector) -> list[Workload]:
+        """The workloads of a namespace that a selector matches, also those on the host's network."""
+        return [self.workloads[position] for position in positions(self._members.get(namespace, 0) & self._index.matching(selector))]
+
     def in_namespaces(self, selector: Selector) -> list[Namespace]:
         """The namespaces that a selector matches."""
         return [self.namespaces[self._namespace_names[position]] for position in positions(self._namespace_index.matching(selector))]
@@ -287,10 +291,10 @@ class Network:
             found[id(side)] = (side, (known[1] if known else 0) | 1 << position)
         return tuple(found.values())
 
-    def row(self, source: Workload) -> dict[Ports, int]:
-        """All workloads that a workload reaches, as disjoint sets by ports; itself left out."""
+    def row(self, source: Workload, *, itself: bool = False) -> dict[Ports, int]:
+        """All workloads that a workload reaches, as disjoint sets by ports; with ``itself`` also other pods of its own."""
         position = self.position[source]
-        mine = 1 << position
+        mine = 0 if itself else 1 << position
         accepted: dict[Ports, int] = {}
         for side, members in self._receivers:
             ports = side.toward(position)

@@ -1,0 +1,1 @@
+"""RBAC: who may do what, why, and what that leads to."""

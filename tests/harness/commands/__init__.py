@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from harness.commands import check, clusters, docs, explain, lock, network, pods, policy, render, tree, why
+from harness.commands import access, check, clusters, docs, explain, lock, network, pods, policy, render, tree, why
 from harness.commands.common import CommandError
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ COMMANDS: dict[str, Command | Group] = {
     "network": network,
     "pods": pods,
     "policy": policy,
+    "access": access,
 }
 
 __all__ = ["COMMANDS", "Command", "CommandError", "Group"]

@@ -92,8 +92,9 @@ class Resources(NamedTuple):
         return False if group in self.groups else None
 
     def near(self, resource: str) -> list[str]:
-        """The groups that do have a resource of this name."""
-        return sorted(group for group, name in self.namespaced if name == resource)
+        """The groups that do have a resource of this name; those that are gone only where no other has it."""
+        groups = sorted(group for group, name in self.namespaced if name == resource)
+        return [group for group in groups if group != "extensions"] or groups
 
 
 def is_odd_verb(verb: str) -> bool:

@@ -1,0 +1,13 @@
+"""Commands about who may do what: ``python -m harness access can sa:monitoring/grafana get secrets -n monitoring``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.commands.access import can, diff, holdings, paths, who_can
+
+if TYPE_CHECKING:
+    from harness.commands import Command
+
+HELP = "who may do what: ask, list, follow where rights lead, compare"
+COMMANDS: dict[str, Command] = {"can": can, "who-can": who_can, "list": holdings, "paths": paths, "diff": diff}

@@ -28,7 +28,15 @@ IN_GIT = (
     fault("password-in-a-chart's-container", "SEC107", f"{BASE}/vault/controllers/helmrelease.yaml", "        VAULT_CACERT: /vault/tls/ca.crt\n", "        VAULT_CACERT: /vault/tls/ca.crt\n        VAULT_TOKEN: aZ91kd02Lq83mX7v\n", "apiVersion: helm.toolkit.fluxcd.io/v2", charts=True),
     fault("token-in-a-script", "SEC108", f"{BASE}/vault/configs/snapshot.sh", "umask 077\n", "umask 077\nVAULT_TOKEN=hvs.Fixture00fixture11Fixture22fixture\n", "fixture", cluster=""),
 )
+
+REFERENCES = (
+    fault("user-list-misspelt", "SEC201", f"{BASE}/operator-ui/configs/operators-password.policy.yaml", "secret: operators-htpasswd", "secret: operator-htpasswd", "secret: operator-htpasswd"),
+    fault("authority-of-another-namespace", "SEC201", f"{TENANT}/apps/vaultconnection.yaml", "caCertSecretRef: vault-client-tls", "caCertSecretRef: vault-tls", "caCertSecretRef: vault-tls"),
+    fault("key-misspelt", "SEC202", f"{TENANT}/apps/deployment.yaml", "                  name: podinfo-token\n                  key: token", "                  name: podinfo-token\n                  key: tokens", "secretKeyRef:"),
+    fault("issuer-before-its-authority", "SEC203", f"{BASE}/cert-manager/controllers/kustomization.yaml", "resources:\n", "resources:\n  - early.clusterissuer.yaml\n", "secretName: platform-root-ca", where=f"{BASE}/cert-manager/controllers/early.clusterissuer.yaml", also=(Edit(f"{BASE}/cert-manager/controllers/early.clusterissuer.yaml", None, "---\napiVersion: cert-manager.io/v1\nkind: ClusterIssuer\nmetadata:\n  name: early\nspec:\n  ca:\n    secretName: platform-root-ca\n"),)),
+    fault("sealed-and-never-read", "SEC204", f"{TENANT}/apps/deployment.yaml", "            - name: PODINFO_JWT_SECRET\n              valueFrom:\n                secretKeyRef:\n                  name: podinfo-token\n                  key: token\n", "", "name: podinfo-token", where=TOKEN),
+)
 # fmt: on
 
-FAULTS = (*SEALED, *IN_GIT)
-UNSEEDED: dict[str, str] = {}
+FAULTS = (*SEALED, *IN_GIT, *REFERENCES)
+UNSEEDED = {"SEC205": "only charts of ours have webhooks whose authority is injected, and their annotations are not ours to edit"}

@@ -1,7 +1,7 @@
 """Which Secrets and ConfigMaps the objects of a cluster lead to: themselves, and what controllers make of custom resources.
 
-Sources: the API documentation of Sealed Secrets, cert-manager, trust-manager, External Secrets, Vault Secrets Operator, CloudNativePG and
-the operators of 1Password, Infisical and Doppler.
+Sources: the API documentation of Sealed Secrets, cert-manager, trust-manager, External Secrets, Vault Secrets Operator, CloudNativePG, the
+Secrets Store CSI driver, SOPS' operator, RabbitMQ, Elastic, Strimzi, Keycloak, and the operators of 1Password, Infisical and Doppler.
 """
 
 from __future__ import annotations
@@ -32,8 +32,26 @@ EVERYWHERE: Final = "*"
 _CERTIFICATE_KEYS: Final = frozenset({"tls.crt", "tls.key", "ca.crt"})
 
 
+#: What the token controller puts into a Secret of its type.
+_TOKEN_KEYS: Final = frozenset({"token", "ca.crt", "namespace"})
+#: Annotations of programs that copy a Secret into other namespaces under its name, or fill it.
+_COPIED: Final = (
+    "reflector.v1.k8s.emberstack.com/reflection-auto-enabled",
+    "replicator.v1.mittwald.de/replicate-to",
+    "replicator.v1.mittwald.de/replicate-to-matching",
+)
+_FILLED: Final = ("secret-generator.v1.mittwald.de/autogenerate", "replicator.v1.mittwald.de/replicate-from", "reflector.v1.k8s.emberstack.com/reflects")
+
+
 def _secret(item: Object) -> Iterator[Product]:
-    yield Product("Secret", item.namespace, item.name, frozenset((*mapping(item.body.get("data")), *mapping(item.body.get("stringData")))))
+    keys: frozenset[str] | None = frozenset((*mapping(item.body.get("data")), *mapping(item.body.get("stringData"))))
+    if item.body.get("type") == "kubernetes.io/service-account-token":
+        keys = keys | _TOKEN_KEYS if keys is not None else None
+    if any(name in item.annotations for name in _FILLED):
+        keys = None
+    yield Product("Secret", item.namespace, item.name, keys)
+    if any(name in item.annotations for name in _COPIED):
+        yield Product("Secret", EVERYWHERE, item.name, keys)
 
 
 def _config_map(item: Object) -> Iterator[Product]:
@@ -44,7 +62,11 @@ def _sealed_secret(item: Object) -> Iterator[Product]:
     # The Secret gets the SealedSecret's own name and namespace, whatever the template says; a template value of null takes a key away.
     template = mapping(mapping(item.spec.get("template")).get("data"))
     gone = {key for key, value in template.items() if value is None}
-    yield Product("Secret", item.namespace, item.name, frozenset((*mapping(item.spec.get("encryptedData")), *template)) - gone)
+    made = Product("Secret", item.namespace, item.name, frozenset((*mapping(item.spec.get("encryptedData")), *template)) - gone)
+    yield made
+    annotations = mapping(mapping(mapping(item.spec.get("template")).get("metadata")).get("annotations"))
+    if any(name in annotations for name in _COPIED):
+        yield made._replace(namespace=EVERYWHERE)
 
 
 def _certificate(item: Object) -> Iterator[Product]:
@@ -118,6 +140,34 @@ def _postgres(item: Object) -> Iterator[Product]:
         yield Product("Secret", item.namespace, f"{item.name}-{suffix}", None)
 
 
+def _everywhere(item: Object) -> Iterator[Product]:
+    spec = mapping(item.spec.get("externalSecretSpec"))
+    name = text(mapping(spec.get("target")).get("name")) or text(item.spec.get("externalSecretName")) or item.name
+    yield Product("Secret", EVERYWHERE, name, None)
+
+
+def _secret_objects(item: Object) -> Iterator[Product]:
+    # Secrets Store CSI driver: made once a pod mounts the class.
+    for entry in items(item.spec.get("secretObjects")):
+        keys = frozenset(filter(None, (text(mapping(each).get("key")) for each in items(mapping(entry).get("data")))))
+        if text(mapping(entry).get("secretName")):
+            yield Product("Secret", item.namespace, mapping(entry)["secretName"], keys)
+
+
+def _sops_secret(item: Object) -> Iterator[Product]:
+    for entry in items(item.spec.get("secretTemplates")):
+        keys = frozenset((*mapping(mapping(entry).get("data")), *mapping(mapping(entry).get("stringData"))))
+        yield Product("Secret", item.namespace, text(mapping(entry).get("name")), keys)
+
+
+def _suffixed(*suffixes: str) -> Callable[[Object], Iterator[Product]]:
+    def make(item: Object) -> Iterator[Product]:
+        for suffix in suffixes:
+            yield Product("Secret", item.namespace, f"{item.name}-{suffix}", None)
+
+    return make
+
+
 #: What makes a Secret or ConfigMap, by kind.
 PRODUCTS: Final[dict[str, Callable[[Object], Iterator[Product]]]] = {
     "Secret": _secret,
@@ -138,4 +188,12 @@ PRODUCTS: Final[dict[str, Callable[[Object], Iterator[Product]]]] = {
     "InfisicalSecret.secrets.infisical.com": _managed_reference,
     "DopplerSecret.secrets.doppler.com": _managed_reference,
     "Cluster.postgresql.cnpg.io": _postgres,
+    "ClusterExternalSecret.external-secrets.io": _everywhere,
+    "SecretProviderClass.secrets-store.csi.x-k8s.io": _secret_objects,
+    "SopsSecret.isindir.github.com": _sops_secret,
+    "RabbitmqCluster.rabbitmq.com": _suffixed("default-user", "erlang-cookie"),
+    "Elasticsearch.elasticsearch.k8s.elastic.co": _suffixed("es-elastic-user", "es-http-certs-public", "es-http-certs-internal"),
+    "KafkaUser.kafka.strimzi.io": _by_own_name,
+    "Kafka.kafka.strimzi.io": _suffixed("cluster-ca-cert", "clients-ca-cert"),
+    "Keycloak.k8s.keycloak.org": _suffixed("initial-admin"),
 }

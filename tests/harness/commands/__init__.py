@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from harness.commands import access, check, clusters, docs, explain, lock, network, pods, policy, render, tree, why
+from harness.commands import access, check, clusters, docs, explain, images, lock, network, pods, policy, render, tree, why
 from harness.commands.common import CommandError
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ COMMANDS: dict[str, Command | Group] = {
     "lock": lock,
     "docs": docs,
     "network": network,
+    "images": images,
     "pods": pods,
     "policy": policy,
     "access": access,

@@ -198,6 +198,13 @@ def deployment(container: dict[str, Any], **spec: Any) -> Object:
     return thing({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"template": {"spec": {"containers": [container], **spec}}}})
 
 
+ANYTHING = st.recursive(
+    st.none() | st.integers() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["image", "reference", "name", "args", "env", "value"]), inner, max_size=3),
+    max_leaves=6,
+)
+
+
 class TestInventory:
     def test_containers_volumes_arguments_and_variables(self) -> None:
         item = deployment(
@@ -249,14 +256,6 @@ class TestInventory:
         assert [(str(image), len(uses)) for image, uses in by_image(inventory(items)).items()] == [("docker.io/library/nginx:1.31.4", 2)]
 
     @settings(max_examples=40, deadline=None)
-    @given(
-        st.recursive(
-            st.none() | st.integers() | st.text(max_size=4),
-            lambda inner: (
-                st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["image", "reference", "name", "args", "env", "value"]), inner, max_size=3)
-            ),
-            max_leaves=6,
-        )
-    )
+    @given(ANYTHING)
     def test_input_of_any_shape(self, value: Any) -> None:
         assert isinstance(inventory([deployment({"name": value, "image": value, "args": value, "env": [value]}, volumes=value)]), tuple)

@@ -38,7 +38,7 @@ class ConfigText:
     _text: str = field(repr=False)
     _base: Location = field(repr=False)
     _values: Values | None = field(default=None, repr=False)
-    _path: Pointer = field(default=(), repr=False)
+    _path: Pointer | None = field(default=None, repr=False)
 
     @property
     def key(self) -> str:
@@ -47,7 +47,8 @@ class ConfigText:
     def locate(self, *pointer: str | int) -> Location:
         """The line someone can edit to change what a pointer into the configuration points to."""
         if self._values is not None:
-            return self._values.locate((*self._path, *pointer))
+            path = (*self._path, *pointer) if self._path is not None else _ending(self._values.values, pointer)
+            return self._values.locate(path) if path else self._base
         document = parse(self._text, "text", strict=False, any_root=True).documents[0]
         return self._base._replace(line=self._base.line + document.locate(pointer).line)
 
@@ -107,22 +108,31 @@ def _place(item: Object, at: Pointer, text: str, world: World, references: dict[
         found = references[key].place(text)
         if found is not None:
             path, as_text = found
-            return (values.locate(path), None, ()) if as_text else (Location(""), values, path)
-        # The chart's own: no line of it can be edited.
-        return (_Whole(*item.locate(*at)), None, ())
+            return (values.locate(path), None, None) if as_text else (Location(""), values, path)
+        # The chart composes it: what can be edited are values that end in the same keys.
+        return (item.locate(*at), values, None)
     where = item.locate(*at)
     try:
         own = where.path and world.repository.is_file(where.path) and world.repository.text(where.path) == text
     except UnreadableError:
         own = False
-    return (where._replace(line=0), None, ()) if own else (where, None, ())
+    return (where._replace(line=0) if own else where, None, None)
 
 
-class _Whole(Location):
-    """A place that stays the same whatever is asked for."""
-
-    def _replace(self, **_changes: Any) -> _Whole:
-        return self
+def _ending(values: Any, pointer: Pointer) -> Pointer:
+    """The shortest path of values that ends in a pointer, or in as much of its beginning as there is; empty when nothing does."""
+    for length in range(len(pointer), 0, -1):
+        wanted = pointer[:length]
+        pending: list[tuple[Pointer, Any]] = [((), values)]
+        while pending:
+            path, found = pending.pop(0)
+            if path[-length:] == wanted:
+                return path
+            if isinstance(found, dict):
+                pending += [((*path, str(key)), item) for key, item in found.items()]
+            elif isinstance(found, list):
+                pending += [((*path, index), item) for index, item in enumerate(found)]
+    return ()
 
 
 def _decoded(text: str) -> str | None:

@@ -123,7 +123,7 @@ class Shipper:
             dropped = _dropped(items(entry.get("pipeline_stages")))
             for number, step in enumerate(steps):
                 if step.target and not step.target.startswith("__") and step.target not in dropped:
-                    found.append(((*at, "relabel_configs", number), step.target))
+                    found.append(((*at, "relabel_configs", number, "target_label"), step.target))
             found += [((*at, "pipeline_stages", *place), name) for place, name in _given(items(entry.get("pipeline_stages"))) if name not in dropped]
         return found + [((*at, "external_labels", name), name) for at, client in self.clients for name in mapping(client.get("external_labels"))]
 

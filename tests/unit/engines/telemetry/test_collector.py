@@ -107,7 +107,7 @@ NAMES = st.lists(st.sampled_from(["otlp", "jaeger", "zipkin"]), max_size=3, uniq
 @given(NAMES, NAMES)
 def test_dangling_and_idle_components_are_the_two_differences(declared: list[str], used: list[str]) -> None:
     body = {
-        "receivers": dict.fromkeys(declared, {}),
+        "receivers": {key: {} for key in declared},
         "exporters": {"debug": {}},
         "service": {"pipelines": {"traces": {"receivers": used, "exporters": ["debug"]}}},
     }

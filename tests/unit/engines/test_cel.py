@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from harness.engines import cel
-from harness.engines.cel import pattern, rewrite, semver, values
+from harness.engines.cel import pattern, semver, values
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -95,7 +95,7 @@ def evaluated(expression: str, **variables: Any) -> Any:
         ("quantity('1Gi').isGreaterThan(quantity('1G')) && quantity('1k').isLessThan(quantity('1Ki'))", True),
         ("quantity('1').compareTo(quantity('1000m'))", 0),
         ("quantity('50k').add(quantity('20k')) == quantity('70k') && quantity('50k').sub(20) == quantity('49980')", True),
-        ("quantity('2Ki').asInteger() + quantity('-3').sign()", 2047),
+        ("quantity('2Ki').asInteger() + sign(quantity('-3'))", 2047),
         ("quantity('1500m').asApproximateFloat()", 1.5),
         ("quantity('500m').isInteger()", False),
         # versions
@@ -120,9 +120,9 @@ def test_value(expression: str, result: Any) -> None:
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
-        ("1 / 0", "divide by zero"),
-        ("{'a': 1}.b", 'Key not found in map : "b"'),
-        ("[1][3]", "Index error: index=3 size=1"),
+        ("1 / 0", "division by zero"),
+        ("{'a': 1}.b", "no such key: b"),
+        ("[1][3]", "index out of bounds: 3"),
         ("quantity('one')", "quantities must match the regular expression"),
         ("ip('1.2.3')", 'IP Address "1.2.3" parse error during conversion from string'),
         ("[].min()", "min called on empty list"),
@@ -144,7 +144,6 @@ def test_errors_that_an_api_server_has_too(expression: str, message: str) -> Non
         pytest.param("'a'.nosuch()", False, id="unknown-function"),
         pytest.param("1 + 'a'", False, id="types"),
         pytest.param("'\ud800' == ''", False, id="no-text"),
-        pytest.param("[?optional.none()].sum()", True, id="optional-in-a-list"),
         pytest.param("(" * 200 + "1" + ")" * 200, True, id="nesting"),
         pytest.param("'" + "x" * 100_001 + "'", True, id="length"),
     ],
@@ -154,12 +153,6 @@ def test_expressions_that_do_not_compile(expression: str, unsupported: bool) -> 
     assert isinstance(result, cel.CompileError)
     assert result.unsupported is unsupported
     assert result.message
-
-
-def test_an_evaluation_that_only_the_engine_cannot_make() -> None:
-    result = evaluated("[duration('1m'), duration('2m')].sum() == duration('3m')")
-    assert isinstance(result, cel.EvalError)
-    assert result.unsupported is True
 
 
 def test_variables_are_plain_data() -> None:
@@ -201,15 +194,24 @@ def test_an_evaluation_takes_microseconds() -> None:
     [("^[[:alpha:]]+$", ["abc"]), ("(?i)^abc$", ["ABC"]), (r"^\d+\z", ["12"]), ("a{2,3}", ["aaa"]), (r"^\w$", ["_"])],
 )
 def test_patterns(text: str, matches: list[str]) -> None:
-    compiled = pattern.compile_re2(text)
+    compiled = pattern.compile_any(text)
     assert all(compiled.search(subject) for subject in matches)
     assert not compiled.search("é!")
 
 
-@pytest.mark.parametrize("text", ["(a+)+$", "(a|a)*b", "(?:x*)*", r"\p{Greek}", "x" * 1001])
-def test_patterns_that_could_explode_are_not_run(text: str) -> None:
+@pytest.mark.parametrize("text", ["(a+)+$", "(a|a)*b", "(?:x*)*", "(x*x*)*y"])
+def test_patterns_that_could_explode_take_linear_time(text: str) -> None:
+    start = time.process_time()
+    result = evaluated("s.find(p)", s="a" * 5_000, p=text)
+    assert not isinstance(result, cel.EvalError)
+    assert evaluated("s.matches(p)", s="a" * 50_000 + "!", p=text) is (text == "(?:x*)*")
+    assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize("text", [r"\p{Greek}", "(?U)a+", "x" * 1001])
+def test_patterns_that_are_not_translated_are_not_run(text: str) -> None:
     with pytest.raises(pattern.UnsafePatternError):
-        pattern.compile_re2(text)
+        pattern.compile_any(text)
     result = evaluated("s.find(p)", s="a" * 5_000, p=text)
     assert isinstance(result, cel.EvalError)
     assert result.unsupported is True
@@ -218,20 +220,8 @@ def test_patterns_that_could_explode_are_not_run(text: str) -> None:
 @pytest.mark.parametrize("text", ["(", "(?=x)", "[z-a]", "a**"])
 def test_what_is_no_pattern(text: str) -> None:
     with pytest.raises(ValueError, match=r"Illegal regex") as raised:
-        pattern.compile_re2(text)
+        pattern.compile_any(text)
     assert not isinstance(raised.value, pattern.UnsafePatternError)
-
-
-@pytest.mark.parametrize(
-    ("text", "rewritten"),
-    [
-        ("a.orValue(1)", "cel.bind(k8s_or_0, a, dyn(type(dyn(k8s_or_0))) == dyn(optional_type) ? dyn(k8s_or_0).orValue(1) : k8s_or_0)"),
-        ("'.orValue(' + b", "'.orValue(' + b"),
-        ("a.b", "a.b"),
-    ],
-)
-def test_or_value_is_rewritten_outside_of_strings(text: str, rewritten: str) -> None:
-    assert rewrite.pass_through_or_value(text) == rewritten
 
 
 def test_versions_sort_as_the_specification_says() -> None:

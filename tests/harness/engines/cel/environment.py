@@ -1,36 +1,30 @@
-"""Compiles and evaluates CEL expressions with the Kubernetes libraries.
+"""Compiles and evaluates CEL expressions with the Kubernetes libraries, as cel-go does for the API server and for Kyverno.
 
-The engine is Google's cel-cpp (``cel-expr-python``); the API server's is cel-go. Where they differ, cel-go is followed, or the expression
-is reported as one that cannot be evaluated; ``CompileError.unsupported`` tells that apart from an expression that is wrong.
-
-Bounds: cel-cpp stops an evaluation after a million iterations and runs regular expressions on RE2; expressions longer than 100 kB are
-not compiled. The API server's cost estimate of an expression is not computed.
+An expression is parsed (parser.py), its types are checked (check.py), and it becomes a Python function (evaluate.py). Data is read where
+it stands, so that an evaluation costs what it touches. What cannot be evaluated here although an API server may is *unsupported*:
+expressions above 100 kB or nested too deep, more than a million comprehension steps, patterns with Unicode classes, time zones that this
+machine does not know, the authorizer. The API server's cost estimate of an expression is not computed.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from cel_expr_python import cel
-
-from harness.engines.cel import rewrite
-from harness.engines.cel.library import list_functions, scalar_functions
+from harness.engines.cel import extensions, library, standard
+from harness.engines.cel.check import CelTypeError, check
+from harness.engines.cel.data import CelError, plain
+from harness.engines.cel.evaluate import ERRORS, Compiler, Run, is_unsupported
+from harness.engines.cel.functions import Function, Overload, merge
+from harness.engines.cel.lexer import CelSyntaxError
+from harness.engines.cel.parser import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-_EXTENSIONS = ("optional", "strings", "lists", "sets", "math", "bindings", "two-var-comprehensions", "encoders")
-_CONFIG = "name: kubernetes\nextensions:\n" + "".join(f"- name: {name}\n" for name in _EXTENSIONS)
 _MAX_LENGTH = 100_000
-
-#: What makes optional values, and the functions that must not see one inside a list (see library.py).
-_OPTIONAL = re.compile(r"\.\?|\[\s*\?|[{,]\s*\?|\boptional\b|\.\s*(?:first|last|optMap|optFlatMap|validate)\s*\(|\bformat\s*\.")
-_ON_LISTS = re.compile(r"\.\s*(?:sum|min|max|isSorted|indexOf|lastIndexOf)\s*\(")
-#: Messages of cel-cpp that mean "this engine cannot", rather than "this expression is wrong".
-_ENGINE_LIMITS = ("@mapInsert", "recursion", "nesting", "Unimplemented", "too deep", "exceeded", "is not evaluated", "Unable to convert", "Non-CEL value")
+_NO_VARIABLES: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,123 +46,96 @@ class CompileError:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Extension:
-    """Functions that a user of CEL brings along, such as Kyverno's. Make it once and keep it: environments are kept by its identity.
-
-    ``container_functions`` take lists or maps from CEL: like the functions on lists, they must not see an optional value, so an expression
-    that could hand them one does not compile (``unsupported``).
-    """
+    """Functions that a user of CEL brings along, such as Kyverno's. Make it once and keep it: environments are kept by its identity."""
 
     name: str
-    functions: Callable[[], list[Any]]
-    container_functions: frozenset[str] = frozenset()
+    functions: Callable[[], Iterable[Overload]]
 
 
 class Values:
-    """Values of variables, converted once for any number of programs. They must be plain JSON data; one that is not fails each evaluation."""
+    """Values of variables, for any number of programs."""
 
-    __slots__ = ("activation", "error")
+    __slots__ = ("values",)
 
     def __init__(self, values: Mapping[str, Any]) -> None:
-        self.activation: Any = None
-        self.error: EvalError | None = None
-        try:
-            self.activation = _environment(("self",), (), lists=False).Activation(dict(values))
-        except (RuntimeError, ValueError, TypeError, OverflowError) as error:
-            self.error = _failed(str(error))
+        self.values = dict(values)
 
 
 class Program:
-    """A compiled expression. Safe to evaluate from several threads."""
+    """A compiled expression. Safe to evaluate from several threads.
 
-    __slots__ = ("_compiled", "_extensions", "_retry", "_retryable", "_variables", "expression")
+    ``return_type`` is what the checker found: ``BOOL``, ``STRING``, ``LIST`` …; ``DYN`` for what has no type, ``UNKNOWN`` for what may have
+    one that is not known here.
+    """
 
-    def __init__(self, expression: str, variables: tuple[str, ...], compiled: Any, extensions: tuple[Extension, ...] = ()) -> None:
+    __slots__ = ("_run", "expression", "return_type")
+
+    def __init__(self, expression: str, run: Run, return_type: str) -> None:
         self.expression = expression
-        self._variables = variables
-        self._extensions = extensions
-        self._compiled = compiled
-        self._retryable = "orValue" in expression
-        self._retry: Any = None
-
-    @property
-    def return_type(self) -> str:
-        """The type the checker gave the expression: ``BOOL``, ``STRING``, ``LIST`` …; ``DYN`` when only evaluation tells."""
-        return str(self._compiled.return_type().name())
+        self.return_type = return_type
+        self._run = run
 
     def eval(self, values: Mapping[str, Any] | Values) -> Any:
-        """The result as plain Python data, or EvalError. ``values`` must be plain JSON data for every variable."""
-        result = _run(self._compiled, values)
-        if self._retryable and isinstance(result, EvalError) and result.message.endswith("orValue"):
-            # cel-go lets orValue pass a value through that is not optional.
-            if self._retry is None:
-                self._retry = _compile_text(rewrite.pass_through_or_value(rewrite.formats(self.expression)), self._variables, self._extensions, lists=False)
-            if not isinstance(self._retry, CompileError):
-                return _run(self._retry, values)
-        return result
+        """The result as plain Python data, or EvalError. ``values``: JSON data, or a ``Lazy``, for every variable."""
+        try:
+            return plain(self.value(values))
+        except ERRORS as error:
+            return EvalError(_first_line(str(error)), is_unsupported(error))
+        except (RecursionError, MemoryError, TypeError, AttributeError) as error:
+            # A value that is no CEL value at all, or one that is nested too deep.
+            return EvalError(f"not evaluated: {_first_line(str(error))}", unsupported=True)
 
-
-def _run(compiled: Any, values: Mapping[str, Any] | Values) -> Any:
-    if isinstance(values, Values) and values.error is not None:
-        return values.error
-    try:
-        value = compiled.eval(values.activation) if isinstance(values, Values) else compiled.eval(data=dict(values))
-        if value.type() == cel.Type.ERROR:
-            return _failed(str(value.value()))
-        return value.plain_value()
-    except (RuntimeError, ValueError, TypeError, OverflowError) as error:
-        # RuntimeError: the engine's own failures, such as its iteration budget. TypeError: a result that is no plain data (an optional).
-        return _failed(str(error))
-
-
-def _failed(message: str) -> EvalError:
-    return EvalError(_first_line(message), any(limit in message for limit in _ENGINE_LIMITS))
+    def value(self, values: Mapping[str, Any] | Values) -> Any:
+        """The result as a CEL value (see data.py). Raises CelError, ValueError or OverflowError."""
+        return self._run(dict(values.values if isinstance(values, Values) else values))
 
 
 def _first_line(message: str) -> str:
-    line = message.strip().partition("\n")[0]
-    return re.sub(r"^[A-Z_]+: (?:ERROR: )?(?:<input>:\d+:\d+: )?", "", line)[:500]
+    return message.strip().partition("\n")[0][:500]
+
+
+def no_messages(name: str, _fields: tuple[str, ...]) -> str | None:
+    """The message types of an environment that has none."""
+    return f"undeclared reference to '{name}' (in container '')"
 
 
 @lru_cache(maxsize=64)
-def _environment(variables: tuple[str, ...], extensions: tuple[Extension, ...], *, lists: bool) -> Any:
-    functions = scalar_functions() + (list_functions() if lists else [])
-    return cel.NewEnv(
-        config=cel.NewEnvConfigFromYaml(_CONFIG),
-        variables=dict.fromkeys(variables, cel.Type.DYN),
-        extensions=[cel.CelExtension("kubernetes", functions), *(cel.CelExtension(each.name, each.functions()) for each in extensions)],
-    )
-
-
-def _compile_text(text: str, variables: tuple[str, ...], extensions: tuple[Extension, ...], *, lists: bool) -> Any:
-    try:
-        return _environment(variables, extensions, lists=lists).compile(text)
-    except (RuntimeError, ValueError, TypeError) as error:
-        message = str(error)
-        unsupported = any(limit in message for limit in _ENGINE_LIMITS) or (not lists and "undeclared reference" in message)
-        return CompileError(text, _first_line(message), unsupported)
+def _functions(added: tuple[Extension, ...]) -> dict[str, Function]:
+    return merge(standard.OVERLOADS, library.OVERLOADS, extensions.OVERLOADS, *(each.functions() for each in added))
 
 
 @lru_cache(maxsize=8192)
-def _compile(expression: str, variables: tuple[str, ...], extensions: tuple[Extension, ...]) -> Program | CompileError:
+def _compile(
+    expression: str, variables: frozenset[str], added: tuple[Extension, ...], messages: Callable[[str, tuple[str, ...]], str | None]
+) -> Program | CompileError:
+    short = expression[:200] if len(expression) > _MAX_LENGTH else expression
     if len(expression) > _MAX_LENGTH:
-        return CompileError(expression[:200], f"expression of {len(expression)} characters is not evaluated", unsupported=True)
+        return CompileError(short, f"expression of {len(expression)} characters is not evaluated", unsupported=True)
     try:
         expression.encode()
+        node = parse(expression)
+        functions = _functions(added)
+        kind = check(node, functions, variables, messages)
+        return Program(expression, Compiler(functions, variables).compile(node, {}), "DYN" if kind[0].startswith("%") else kind[0].upper())
     except UnicodeEncodeError:
-        return CompileError(expression[:200], "expression is not valid Unicode", unsupported=False)
-    optional = _OPTIONAL.search(expression) is not None
-    risky = next((name for each in extensions for name in sorted(each.container_functions) if optional and f"{name}(" in expression), None)
-    if risky is not None and rewrite.optional_escapes(expression):
-        return CompileError(expression, f"{risky}() on what may hold an optional value is not evaluated", unsupported=True)
-    lists = not (optional and _ON_LISTS.search(expression))
-    compiled = _compile_text(rewrite.formats(expression), variables, extensions, lists=lists)
-    if isinstance(compiled, CompileError):
-        return CompileError(expression, compiled.message, compiled.unsupported)
-    return Program(expression, variables, compiled, extensions)
+        return CompileError(short, "expression is not valid Unicode", unsupported=False)
+    except (CelSyntaxError, CelTypeError) as error:
+        return CompileError(short, _first_line(str(error)), unsupported=False)
+    except CelError as error:
+        return CompileError(short, _first_line(str(error)), is_unsupported(error))
+    except RecursionError:
+        return CompileError(short, "expression is not evaluated: nested too deep", unsupported=True)
 
 
 def compile(  # noqa: A001 - the word of the trade
-    expression: str, variables: tuple[str, ...] = ("self",), extensions: tuple[Extension, ...] = ()
+    expression: str,
+    variables: tuple[str, ...] = ("self",),
+    extensions: tuple[Extension, ...] = (),
+    messages: Callable[[str, tuple[str, ...]], str | None] = no_messages,
 ) -> Program | CompileError:
-    """A program over dynamically typed variables. Cached; an invalid expression is a CompileError, never an exception."""
-    return _compile(expression, tuple(sorted(variables)), extensions)
+    """A program over dynamically typed variables. Cached; an invalid expression is a CompileError, never an exception.
+
+    ``extensions`` are functions on top of those of CEL and Kubernetes (see functions.py); ``messages`` says which message literals there
+    are: it gets a type's name and the fields that are set, and returns what is wrong.
+    """
+    return _compile(expression, frozenset(variables), extensions, messages)

@@ -1,166 +1,121 @@
-"""The functions that Kubernetes adds to CEL and cel-cpp lacks.
+"""The functions that Kubernetes adds to CEL.
 
-Source: ``k8s.io/apiserver/pkg/cel/library`` (lists, regex, urls, quantity, ip, cidr, format, semver), v0.34, and
-``pkg/cel/environment/base.go`` for which of them an API server has.
-
-Opaque values (a quantity, an address, a version …) stand as ``bytes`` inside CEL: they compare equal when Kubernetes says so, no JSON
-value is ever mistaken for one, and ``string(ip(x))`` is the built-in conversion. Parameters are declared with concrete types only:
-an optional value that reached a Python function would end the process.
+Source: ``k8s.io/apiserver/pkg/cel/library`` (lists, regex, urls, quantity, ip, cidr, format, semver, jsonpatch, authz), v0.34, and
+``pkg/cel/environment/base.go`` for which of them an API server has. The authorizer's functions are declared: an expression that uses
+them compiles, and is evaluated as far as none of them is reached.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
-from datetime import timedelta
-from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cel_expr_python import cel
-
-from harness.engines import formats, names, network, quantity
-from harness.engines.cel.pattern import compile_re2
+from harness.engines import formats, names, network
+from harness.engines.cel.data import (
+    CIDR,
+    INT_MAX,
+    INT_MIN,
+    IP,
+    NONE,
+    CelError,
+    Duration,
+    Format,
+    Optional,
+    Quantity,
+    QuantitySum,
+    UInt,
+    UnsupportedError,
+    Url,
+    Version,
+    equal,
+    order,
+)
+from harness.engines.cel.functions import Overload, overload
+from harness.engines.cel.pattern import compile_any, spans
 from harness.engines.cel.semver import Semver, normalise
+from harness.engines.cel.standard import add
+from harness.engines.quantity import parse_or_none
 
-T = cel.Type
-_LIST = T.List(T.DYN)
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from fractions import Fraction
 
-
-# --- opaque values -----------------------------------------------------------------------------------------------------------------
-
-
-def _pack_quantity(value: Fraction) -> bytes:
-    return f"q{value.numerator}/{value.denominator}".encode()
-
-
-def _pack_semver(version: Semver) -> bytes:
-    return b"v" + version.text.partition("+")[0].encode()
-
-
-def _unpack(value: bytes) -> Fraction | Semver:
-    text = value.decode("utf-8", "replace")
-    if text.startswith("q"):
-        numerator, _, denominator = text[1:].partition("/")
-        return Fraction(int(numerator), int(denominator))
-    if text.startswith("v"):
-        return Semver(text[1:])
-    raise ValueError("no such overload")
-
-
-def _quantity(value: bytes) -> Fraction:
-    unpacked = _unpack(value)
-    if not isinstance(unpacked, Fraction):
-        raise TypeError("no such overload")
-    return unpacked
-
-
-def _semver(value: bytes) -> Semver:
-    unpacked = _unpack(value)
-    if not isinstance(unpacked, Semver):
-        raise TypeError("no such overload")
-    return unpacked
-
-
-def _compare(left: bytes, right: bytes) -> int:
-    one, two = _unpack(left), _unpack(right)
-    if isinstance(one, Fraction) and isinstance(two, Fraction):
-        return (one > two) - (one < two)
-    if isinstance(one, Semver) and isinstance(two, Semver):
-        return (two < one) - (one < two)
-    raise TypeError("no such overload")
-
-
-def _ip(value: bytes) -> network.Address:
-    return network.parse_ip(value.decode("utf-8", "replace"))
-
-
-def _cidr(value: bytes) -> network.Network:
-    return network.parse_cidr(value.decode("utf-8", "replace"))
-
-
-def _url(value: bytes) -> network.URL:
-    return network.URL(value.decode("utf-8", "replace"))
-
-
-def _as_integer(value: bytes) -> int:
-    number = _quantity(value)
-    if number.denominator != 1 or not -(2**63) <= number < 2**63:
-        raise ValueError("cannot convert value to integer")
-    return number.numerator
-
-
-def _is_integer(value: bytes) -> bool:
-    number = _quantity(value)
-    return number.denominator == 1 and -(2**63) <= number < 2**63
-
-
-def _pack_network(value: network.Network) -> bytes:
-    return f"{value.ip}/{value.network.prefixlen}".encode()
+_QUANTITY, _VERSION, _FORMAT = Quantity.TYPE, Version.TYPE, Format.TYPE
+_COMPARABLE = ("int", "uint", "double", "bool", "duration", "timestamp", "string", "bytes")
 
 
 # --- lists -------------------------------------------------------------------------------------------------------------------------
 
 
-def _comparable(items: Sequence[Any]) -> Sequence[Any]:
-    kinds = {bool if isinstance(item, bool) else float if isinstance(item, int | float) else type(item) for item in items}
-    if len(kinds) > 1 or kinds & {dict, list, type(None)}:
-        raise TypeError("no such overload")
-    return items
+def _sum(zero: Any) -> Callable[[Sequence[Any]], Any]:
+    def run(items: Sequence[Any]) -> Any:
+        # Without types the first overload answers: its zero is an integer's, and only integers add to it.
+        total = zero if zero is not None else 0
+        for index, item in enumerate(items):
+            total = item if index == 0 and type(item) in (float, UInt, Duration) else add(total, item)
+        return total
+
+    return run
 
 
-def _sum(items: Sequence[Any]) -> Any:
-    for item in _comparable(items):
-        if isinstance(item, bool) or not isinstance(item, int | float | timedelta):
-            raise TypeError("no such overload")
-    if items and isinstance(items[0], timedelta):
-        return sum(items, timedelta())
-    total = sum(items)
-    if isinstance(total, int) and not -(2**63) <= total < 2**63:
-        raise OverflowError("integer overflow")
-    return total
-
-
-def _extreme(name: str, pick: Callable[[Sequence[Any]], Any]) -> Callable[[Sequence[Any]], Any]:
+def _extreme(name: str, way: int) -> Callable[[Sequence[Any]], Any]:
     def run(items: Sequence[Any]) -> Any:
         if not items:
-            raise ValueError(f"{name} called on empty list")
-        return pick(_comparable(items))
+            raise CelError(f"{name} called on empty list")
+        best = items[0]
+        for item in items[1:]:
+            if order(best, item) == way:
+                best = item
+        order(best, best)
+        return best
 
     return run
 
 
 def _is_sorted(items: Sequence[Any]) -> bool:
-    values = _comparable(items)
-    return all(one <= two for one, two in itertools.pairwise(values))
-
-
-def _same(one: Any, two: Any) -> bool:
-    return isinstance(one, bool) == isinstance(two, bool) and bool(one == two)
+    return all(order(one, two) <= 0 for one, two in itertools.pairwise(items))
 
 
 def _index_of(items: Sequence[Any], wanted: Any) -> int:
-    return next((index for index, item in enumerate(items) if _same(item, wanted)), -1)
+    return next((index for index, item in enumerate(items) if equal(item, wanted)), -1)
 
 
 def _last_index_of(items: Sequence[Any], wanted: Any) -> int:
-    return next((index for index in range(len(items) - 1, -1, -1) if _same(items[index], wanted)), -1)
+    return next((index for index in range(len(items) - 1, -1, -1) if equal(items[index], wanted)), -1)
 
+
+_SUMS = {"int": 0, "uint": UInt(0), "double": 0.0, "duration": Duration(0)}
+_LISTS = (
+    *(overload(f"<list({kind})>.isSorted() -> bool", _is_sorted) for kind in _COMPARABLE),
+    *(overload(f"<list({kind})>.sum() -> {kind}", _sum(zero)) for kind, zero in _SUMS.items()),
+    *(overload(f"<list({kind})>.min() -> {kind}", _extreme("min", 1)) for kind in _COMPARABLE),
+    *(overload(f"<list({kind})>.max() -> {kind}", _extreme("max", -1)) for kind in _COMPARABLE),
+    overload("<list(A)>.indexOf(A) -> int", _index_of),
+    overload("<list(A)>.lastIndexOf(A) -> int", _last_index_of),
+)
 
 # --- text --------------------------------------------------------------------------------------------------------------------------
 
 
 def _find(text: str, pattern: str) -> str:
-    match = compile_re2(pattern).search(text)
-    return match[0] if match else ""
+    match = compile_any(pattern).search(text)
+    return str(match[0]) if match else ""
 
 
 def _find_all(text: str, pattern: str, limit: int = -1) -> list[str]:
     found: list[str] = []
-    for match in compile_re2(pattern).finditer(text):
+    for match in spans(text, pattern):
         if 0 <= limit <= len(found):
             break
         found.append(match[0])
     return found
+
+
+_REGEX = (
+    overload("<string>.find(string) -> string", _find),
+    overload("<string>.findAll(string) -> list(string)", _find_all),
+    overload("<string>.findAll(string, int) -> list(string)", _find_all),
+)
 
 
 def _ends_dash(check: Callable[[str], list[str]]) -> Callable[[str], list[str]]:
@@ -189,127 +144,142 @@ FORMATS: dict[str, Callable[[str], list[str]]] = {
 }
 
 
-def _validate(packed: bytes, text: str) -> list[str]:
-    check = FORMATS.get(packed[1:].decode("utf-8", "replace"))
-    if check is None:
-        raise ValueError("no such overload")
-    return check(text)
+def _named(name: str) -> Optional:
+    check = FORMATS.get(name)
+    return Optional(Format(name, check)) if check else NONE
 
 
-# --- declarations ------------------------------------------------------------------------------------------------------------------
-
-_Overload = tuple[Any, list[Any], bool, Callable[..., Any]]
-
-
-def _declare(name: str, *overloads: _Overload) -> cel.FunctionDecl:
-    return cel.FunctionDecl(
-        name,
-        [
-            cel.Overload(f"k8s_{name.replace('.', '_')}_{index}", result, parameters, member, call)
-            for index, (result, parameters, member, call) in enumerate(overloads)
-        ],
-    )
+def _validate(known: Format, text: str) -> Optional:
+    problems = known.check(text)
+    return Optional(problems) if problems else NONE
 
 
-def _function(result: Any, parameters: list[Any], call: Callable[..., Any]) -> _Overload:
-    return (result, parameters, False, call)
+_FORMATS = (
+    *(overload(f"format.{name}() -> {_FORMAT}", lambda name=name, check=check: Format(name, check)) for name, check in FORMATS.items()),
+    overload(f"format.named(string) -> optional({_FORMAT})", _named),
+    overload(f"<{_FORMAT}>.validate(string) -> optional(list(string))", _validate),
+)
+
+# --- quantities and versions -------------------------------------------------------------------------------------------------------
 
 
-def _member(result: Any, parameters: list[Any], call: Callable[..., Any]) -> _Overload:
-    return (result, parameters, True, call)
+def _is_integer(value: Quantity) -> bool:
+    number: Fraction = value.value
+    return number.denominator == 1 and INT_MIN <= number <= INT_MAX
 
 
-def scalar_functions() -> list[cel.FunctionDecl]:
-    """Everything except the functions on lists."""
-    declared = [
-        _declare("find", _member(T.STRING, [T.STRING, T.STRING], _find)),
-        _declare("findAll", _member(T.List(T.STRING), [T.STRING, T.STRING], _find_all), _member(T.List(T.STRING), [T.STRING, T.STRING, T.INT], _find_all)),
-        # quantities and versions
-        _declare("quantity", _function(T.BYTES, [T.STRING], lambda text: _pack_quantity(quantity.parse_text(text)))),
-        _declare("isQuantity", _function(T.BOOL, [T.STRING], lambda text: quantity.parse_or_none(text) is not None)),
-        _declare("sign", _member(T.INT, [T.BYTES], lambda value: (_quantity(value) > 0) - (_quantity(value) < 0))),
-        _declare("asInteger", _member(T.INT, [T.BYTES], _as_integer)),
-        _declare("isInteger", _member(T.BOOL, [T.BYTES], _is_integer)),
-        _declare("asApproximateFloat", _member(T.DOUBLE, [T.BYTES], lambda value: float(_quantity(value)))),
-        _declare(
-            "add",
-            _member(T.BYTES, [T.BYTES, T.BYTES], lambda one, two: _pack_quantity(_quantity(one) + _quantity(two))),
-            _member(T.BYTES, [T.BYTES, T.INT], lambda one, two: _pack_quantity(_quantity(one) + two)),
-        ),
-        _declare(
-            "sub",
-            _member(T.BYTES, [T.BYTES, T.BYTES], lambda one, two: _pack_quantity(_quantity(one) - _quantity(two))),
-            _member(T.BYTES, [T.BYTES, T.INT], lambda one, two: _pack_quantity(_quantity(one) - two)),
-        ),
-        _declare("compareTo", _member(T.INT, [T.BYTES, T.BYTES], _compare)),
-        _declare("isLessThan", _member(T.BOOL, [T.BYTES, T.BYTES], lambda one, two: _compare(one, two) < 0)),
-        _declare("isGreaterThan", _member(T.BOOL, [T.BYTES, T.BYTES], lambda one, two: _compare(one, two) > 0)),
-        _declare(
-            "semver",
-            _function(T.BYTES, [T.STRING], lambda text: _pack_semver(Semver(text))),
-            _function(T.BYTES, [T.STRING, T.BOOL], lambda text, loose: _pack_semver(Semver(normalise(text) if loose else text))),
-        ),
-        _declare(
-            "isSemver",
-            _function(T.BOOL, [T.STRING], lambda text: network.is_valid(Semver, text)),
-            _function(T.BOOL, [T.STRING, T.BOOL], lambda text, loose: network.is_valid(lambda value: Semver(normalise(value) if loose else value), text)),
-        ),
-        *(_declare(part, _member(T.INT, [T.BYTES], lambda value, part=part: getattr(_semver(value), part))) for part in ("major", "minor", "patch")),
-        # addresses
-        _declare(
-            "ip",
-            _function(T.BYTES, [T.STRING], lambda text: str(network.parse_ip(text)).encode()),
-            _member(T.BYTES, [T.BYTES], lambda value: str(_cidr(value).ip).encode()),
-        ),
-        _declare("isIP", _function(T.BOOL, [T.STRING], lambda text: network.is_valid(network.parse_ip, text))),
-        _declare("ip.isCanonical", _function(T.BOOL, [T.STRING], lambda text: str(network.parse_ip(text)) == text)),
-        _declare("family", _member(T.INT, [T.BYTES], lambda value: _ip(value).version)),
-        _declare("isUnspecified", _member(T.BOOL, [T.BYTES], lambda value: _ip(value).is_unspecified)),
-        _declare("isLoopback", _member(T.BOOL, [T.BYTES], lambda value: _ip(value).is_loopback)),
-        _declare("isLinkLocalMulticast", _member(T.BOOL, [T.BYTES], lambda value: network.is_link_local_multicast(_ip(value)))),
-        _declare("isLinkLocalUnicast", _member(T.BOOL, [T.BYTES], lambda value: _ip(value).is_link_local)),
-        _declare("isGlobalUnicast", _member(T.BOOL, [T.BYTES], lambda value: network.is_global_unicast(_ip(value)))),
-        _declare("cidr", _function(T.BYTES, [T.STRING], lambda text: _pack_network(network.parse_cidr(text)))),
-        _declare("isCIDR", _function(T.BOOL, [T.STRING], lambda text: network.is_valid(network.parse_cidr, text))),
-        _declare(
-            "containsIP",
-            _member(T.BOOL, [T.BYTES, T.STRING], lambda value, text: network.parse_ip(text) in _cidr(value).network),
-            _member(T.BOOL, [T.BYTES, T.BYTES], lambda value, other: _ip(other) in _cidr(value).network),
-        ),
-        _declare(
-            "containsCIDR",
-            _member(T.BOOL, [T.BYTES, T.STRING], lambda value, text: network.contains_network(_cidr(value), network.parse_cidr(text))),
-            _member(T.BOOL, [T.BYTES, T.BYTES], lambda value, other: network.contains_network(_cidr(value), _cidr(other))),
-        ),
-        _declare("prefixLength", _member(T.INT, [T.BYTES], lambda value: _cidr(value).network.prefixlen)),
-        _declare("masked", _member(T.BYTES, [T.BYTES], lambda value: str(_cidr(value).network).encode())),
-        # URLs
-        _declare("url", _function(T.BYTES, [T.STRING], lambda text: network.URL(text).text.encode())),
-        _declare("isURL", _function(T.BOOL, [T.STRING], lambda text: network.is_valid(network.URL, text))),
-        _declare("getScheme", _member(T.STRING, [T.BYTES], lambda value: _url(value).scheme)),
-        _declare("getHost", _member(T.STRING, [T.BYTES], lambda value: _url(value).host)),
-        _declare("getHostname", _member(T.STRING, [T.BYTES], lambda value: _url(value).hostname)),
-        _declare("getPort", _member(T.STRING, [T.BYTES], lambda value: _url(value).port)),
-        _declare("getEscapedPath", _member(T.STRING, [T.BYTES], lambda value: _url(value).path)),
-        _declare("getQuery", _member(T.Map(T.STRING, T.List(T.STRING)), [T.BYTES], lambda value: _url(value).query_values())),
-        # named formats
-        _declare("k8sValidate", _member(T.List(T.STRING), [T.BYTES, T.STRING], _validate)),
-        _declare("format.k8sFind", _function(T.BYTES, [T.STRING], lambda name: f"f{name}".encode() if name in FORMATS else b"")),
-    ]
-    declared += [_declare(f"format.{name}", _function(T.BYTES, [], lambda name=name: f"f{name}".encode())) for name in FORMATS]
-    return declared
+def _as_integer(value: Quantity) -> int:
+    if not _is_integer(value):
+        raise CelError("cannot convert value to integer")
+    return int(value.value)
 
 
-def list_functions() -> list[cel.FunctionDecl]:
-    """The functions on lists. An environment that has them must not be given expressions that build optional values inside lists."""
-    return [
-        _declare("sum", _member(T.DYN, [_LIST], _sum)),
-        _declare("min", _member(T.DYN, [_LIST], _extreme("min", min))),
-        _declare("max", _member(T.DYN, [_LIST], _extreme("max", max))),
-        _declare("isSorted", _member(T.BOOL, [_LIST], _is_sorted)),
-        _declare("indexOf", *(_member(T.INT, [_LIST, kind], _index_of) for kind in (T.STRING, T.INT, T.BOOL, T.DOUBLE))),
-        _declare("lastIndexOf", *(_member(T.INT, [_LIST, kind], _last_index_of) for kind in (T.STRING, T.INT, T.BOOL, T.DOUBLE))),
-    ]
+def _approximate(value: Quantity) -> float:
+    try:
+        return float(value.value)
+    except OverflowError:
+        return float("inf") if value.value > 0 else float("-inf")
 
 
-__all__ = ["FORMATS", "list_functions", "scalar_functions"]
+def _compare(one: Any, two: Any) -> int:
+    return int(one.value > two.value) - int(one.value < two.value)
+
+
+def _version(text: str, loose: bool) -> Version:
+    return Version(Semver(normalise(text) if loose else text))
+
+
+_QUANTITIES = (
+    overload(f"quantity(string) -> {_QUANTITY}", Quantity.parse),
+    overload("isQuantity(string) -> bool", lambda text: parse_or_none(text) is not None),
+    # Documented as a member, but declared as a function.
+    overload(f"sign({_QUANTITY}) -> int", lambda value: (value.value > 0) - (value.value < 0)),
+    overload(f"<{_QUANTITY}>.isInteger() -> bool", _is_integer),
+    overload(f"<{_QUANTITY}>.asInteger() -> int", _as_integer),
+    overload(f"<{_QUANTITY}>.asApproximateFloat() -> double", _approximate),
+    overload(f"<{_QUANTITY}>.add({_QUANTITY}) -> {_QUANTITY}", lambda one, two: QuantitySum(one.value + two.value)),
+    overload(f"<{_QUANTITY}>.add(int) -> {_QUANTITY}", lambda one, two: QuantitySum(one.value + two)),
+    overload(f"<{_QUANTITY}>.sub({_QUANTITY}) -> {_QUANTITY}", lambda one, two: QuantitySum(one.value - two.value)),
+    overload(f"<{_QUANTITY}>.sub(int) -> {_QUANTITY}", lambda one, two: QuantitySum(one.value - two)),
+    *(
+        made
+        for kind in (_QUANTITY, _VERSION)
+        for made in (
+            overload(f"<{kind}>.compareTo({kind}) -> int", _compare),
+            overload(f"<{kind}>.isLessThan({kind}) -> bool", lambda one, two: _compare(one, two) < 0),
+            overload(f"<{kind}>.isGreaterThan({kind}) -> bool", lambda one, two: _compare(one, two) > 0),
+        )
+    ),
+    overload(f"semver(string) -> {_VERSION}", Version.parse),
+    overload(f"semver(string, bool) -> {_VERSION}", _version),
+    overload("isSemver(string) -> bool", lambda text: network.is_valid(Semver, text)),
+    overload("isSemver(string, bool) -> bool", lambda text, loose: network.is_valid(lambda value: _version(value, loose), text)),
+    *(overload(f"<{_VERSION}>.{part}() -> int", lambda value, part=part: getattr(value.value, part)) for part in ("major", "minor", "patch")),
+)
+
+# --- addresses and URLs ------------------------------------------------------------------------------------------------------------
+
+_IP, _CIDR, _URL = IP.TYPE, CIDR.TYPE, Url.TYPE
+_ADDRESSES = (
+    overload(f"ip(string) -> {_IP}", IP.parse),
+    overload("isIP(string) -> bool", lambda text: network.is_valid(network.parse_ip, text)),
+    overload("ip.isCanonical(string) -> bool", lambda text: str(network.parse_ip(text)) == text),
+    overload(f"<{_IP}>.family() -> int", lambda address: address.value.version),
+    overload(f"<{_IP}>.isUnspecified() -> bool", lambda address: address.value.is_unspecified),
+    overload(f"<{_IP}>.isLoopback() -> bool", lambda address: address.value.is_loopback),
+    overload(f"<{_IP}>.isLinkLocalMulticast() -> bool", lambda address: network.is_link_local_multicast(address.value)),
+    overload(f"<{_IP}>.isLinkLocalUnicast() -> bool", lambda address: address.value.is_link_local),
+    overload(f"<{_IP}>.isGlobalUnicast() -> bool", lambda address: network.is_global_unicast(address.value)),
+    overload(f"string({_IP}) -> string", str),
+    overload(f"cidr(string) -> {_CIDR}", CIDR.parse),
+    overload("isCIDR(string) -> bool", lambda text: network.is_valid(network.parse_cidr, text)),
+    overload(f"<{_CIDR}>.containsIP(string) -> bool", lambda outer, text: network.parse_ip(text) in outer.value.network),
+    overload(f"<{_CIDR}>.containsIP({_IP}) -> bool", lambda outer, address: address.value in outer.value.network),
+    overload(f"<{_CIDR}>.containsCIDR(string) -> bool", lambda outer, text: network.contains_network(outer.value, network.parse_cidr(text))),
+    overload(f"<{_CIDR}>.containsCIDR({_CIDR}) -> bool", lambda outer, inner: network.contains_network(outer.value, inner.value)),
+    overload(f"<{_CIDR}>.ip() -> {_IP}", lambda value: IP(value.value.ip)),
+    overload(f"<{_CIDR}>.prefixLength() -> int", lambda value: value.value.network.prefixlen),
+    overload(f"<{_CIDR}>.masked() -> {_CIDR}", lambda value: CIDR(network.parse_cidr(str(value.value.network)))),
+    overload(f"string({_CIDR}) -> string", str),
+    overload(f"url(string) -> {_URL}", Url.parse),
+    overload("isURL(string) -> bool", lambda text: network.is_valid(network.URL, text)),
+    overload(f"<{_URL}>.getScheme() -> string", lambda value: value.value.scheme),
+    overload(f"<{_URL}>.getHost() -> string", lambda value: value.value.host),
+    overload(f"<{_URL}>.getHostname() -> string", lambda value: value.value.hostname),
+    overload(f"<{_URL}>.getPort() -> string", lambda value: value.value.port),
+    overload(f"<{_URL}>.getEscapedPath() -> string", lambda value: value.value.path),
+    overload(f"<{_URL}>.getQuery() -> map(string, list(string))", lambda value: value.value.query_values()),
+)
+
+# --- the rest ----------------------------------------------------------------------------------------------------------------------
+
+
+def _escape_key(text: str) -> str:
+    return text.replace("~", "~0").replace("/", "~1")
+
+
+def _authorizer(*_values: Any) -> Any:
+    raise UnsupportedError("the authorizer is not evaluated: it needs an API server")
+
+
+_PREFIX = "kubernetes.authorization."
+_AUTHORIZER, _DECISION, _RESOURCE, _PATH = f"{_PREFIX}Authorizer", f"{_PREFIX}Decision", f"{_PREFIX}ResourceCheck", f"{_PREFIX}PathCheck"
+_ANSWERS = (("errored", "bool"), ("error", "string"), ("allowed", "bool"), ("reason", "string"))
+_OTHERS = (
+    overload(f"<{_AUTHORIZER}>.path(string) -> {_PATH}", _authorizer),
+    overload(f"<{_AUTHORIZER}>.group(string) -> {_PREFIX}GroupCheck", _authorizer),
+    overload(f"<{_AUTHORIZER}>.serviceAccount(string, string) -> {_AUTHORIZER}", _authorizer),
+    overload(f"<{_PREFIX}GroupCheck>.resource(string) -> {_RESOURCE}", _authorizer),
+    *(overload(f"<{_RESOURCE}>.{name}(string) -> {_RESOURCE}", _authorizer) for name in ("subresource", "namespace", "name", "fieldSelector", "labelSelector")),
+    overload(f"<{_PATH}>.check(string) -> {_DECISION}", _authorizer),
+    overload(f"<{_RESOURCE}>.check(string) -> {_DECISION}", _authorizer),
+    *(overload(f"<{_DECISION}>.{name}() -> {kind}", _authorizer) for name, kind in _ANSWERS),
+)  # fmt: skip
+
+#: What only mutating policies have.
+JSON_PATCH: tuple[Overload, ...] = (overload("jsonpatch.escapeKey(string) -> string", _escape_key),)
+#: Functions of later Kubernetes versions (``includes``: 1.37) than the ones that most clusters run.
+NEWER = frozenset({"includes"})
+OVERLOADS: tuple[Overload, ...] = (*_LISTS, *_REGEX, *_FORMATS, *_QUANTITIES, *_ADDRESSES, *_OTHERS)
+
+__all__ = ["FORMATS", "JSON_PATCH", "NEWER", "OVERLOADS"]

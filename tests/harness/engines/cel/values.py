@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from harness.engines.cel.data import CelError
+from harness.engines.cel.standard import duration_of, timestamp_of
 
 _RESERVED = frozenset(
     {
@@ -22,20 +24,9 @@ _RESERVED = frozenset(
 )  # fmt: skip
 _IDENTIFIER = re.compile(r"[a-zA-Z_./-][a-zA-Z0-9_./-]*", re.ASCII)
 _ESCAPES = (("__", "__underscores__"), (".", "__dot__"), ("-", "__dash__"), ("/", "__slash__"))
-_NANOSECONDS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
-_DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
 
 Convert = Callable[[Any], Any]
 _META = {"type": "object", "properties": {"name": {"type": "string"}, "generateName": {"type": "string"}}}
-
-
-class Typed:
-    """A value that has no JSON form; ``literal`` is CEL source for it."""
-
-    __slots__ = ("literal",)
-
-    def __init__(self, literal: str) -> None:
-        self.literal = literal
 
 
 def escape(name: str) -> str | None:
@@ -106,51 +97,33 @@ def _object(properties: Mapping[str, Any]) -> Convert:
 
 
 def _timestamp(value: Any) -> Any:
-    return Typed(f"timestamp({json.dumps(value.upper())})") if isinstance(value, str) else value
+    return _parsed(timestamp_of, value.upper()) if isinstance(value, str) else value
 
 
 def _date(value: Any) -> Any:
-    return Typed(f"timestamp({json.dumps(f'{value}T00:00:00Z')})") if isinstance(value, str) else value
+    return _parsed(timestamp_of, f"{value}T00:00:00Z") if isinstance(value, str) else value
+
+
+def _parsed(parse: Convert, text: str) -> Any:
+    # What is no date or duration is for the format check to say; rules see the text.
+    try:
+        return parse(text)
+    except CelError:
+        return text
 
 
 def _duration(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    parts = _DURATION_PART.findall(value)
-    if not parts or "".join(f"{number}{unit}" for number, unit in parts) != value.lstrip("+-"):
-        return Typed("duration('unsupported')") if value.strip("+-") != "0" else Typed("duration('0s')")
-    total = sum(float(number) * _NANOSECONDS[unit] for number, unit in parts)
-    return Typed(f"duration('{'-' if value.startswith('-') else ''}{total / 10**9:.9f}s')")
+    """``strfmt.ParseDuration``: Go's durations, with blanks before the unit."""
+    return _parsed(duration_of, re.sub(r"(?<=[0-9.])\s+", "", value)) if isinstance(value, str) else value
 
 
 def _bytes(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        data = base64.b64decode(value, validate=True)
+        return base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
         return value
-    return Typed("b'" + "".join(f"\\x{byte:02x}" for byte in data) + "'")
 
 
 _FORMATS: dict[str, Convert] = {"datetime": _timestamp, "date": _date, "duration": _duration, "byte": _bytes}
-
-
-def holds_typed(value: Any) -> bool:
-    """Whether a converted value needs CEL source to stand for it."""
-    if isinstance(value, dict):
-        return any(holds_typed(item) for item in value.values())
-    if isinstance(value, list):
-        return any(holds_typed(item) for item in value)
-    return isinstance(value, Typed)
-
-
-def source(value: Any) -> str:
-    """CEL source for a converted value."""
-    if isinstance(value, Typed):
-        return f"dyn({value.literal})"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(name)}: {source(item)}" for name, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(source(item) for item in value) + "]"
-    return f"dyn({json.dumps(value)})"

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from cel_expr_python import cel
-
-from harness.engines.cel import Extension
+from harness.engines.cel import Extension, Overload, T
 from harness.engines.policy.library import current_evaluation, declare, not_evaluated
 from harness.engines.policy.programs import replace_outside_strings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-T = cel.Type
 _REQUEST_RESOURCE = re.compile(r"(?<![\w.])authorizer\s*\.\s*requestResource\b(?!\s*\()")
 _DECISION = b"d"
 
@@ -64,7 +61,7 @@ def _decide(check: bytes, verb: str) -> bytes:
     return _DECISION + (b"1" if evaluation.sources.authorizer(user, attributes) else b"0")
 
 
-def _functions() -> list[Any]:
+def _functions() -> list[Overload]:
     return [
         *declare("authorizer.path", (T.BYTES, [T.STRING], lambda path: _check(path=path))),
         *declare("authorizer.group", (T.BYTES, [T.STRING], lambda group: _check(group=group))),
@@ -79,7 +76,7 @@ def _functions() -> list[Any]:
     ]
 
 
-def _chain(name: str) -> list[Any]:
+def _chain(name: str) -> list[Overload]:
     return declare(name, (T.BYTES, [T.BYTES, T.STRING], _with(name)), member=True)
 
 

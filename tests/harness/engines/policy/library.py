@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from cel_expr_python import cel
-
-from harness.engines.cel import Extension
+from harness.engines.cel import Extension, Overload, T
+from harness.engines.cel.data import Duration, Timestamp
 from harness.engines.policy import library_data as data
 from harness.engines.policy.image_reference import ImageReference, parse_image
 
@@ -24,8 +22,9 @@ if TYPE_CHECKING:
     from harness.engines.policy.api import Json, PolicyId
     from harness.engines.policy.context import Evaluation
 
-T = cel.Type
 _MAP, _LIST, _LABELS = T.Map(T.STRING, T.DYN), T.List(T.DYN), T.Map(T.STRING, T.STRING)
+#: 0001-01-01T00:00:00Z in nanoseconds since 1970.
+_YEAR_ONE: Final = -62_135_596_800 * 10**9
 _current: ContextVar[tuple[Evaluation, PolicyId] | None] = ContextVar("policy evaluation", default=None)
 
 
@@ -173,26 +172,24 @@ def _signatures(*_arguments: Any) -> int:
     raise not_evaluated("the verification of signatures", "it needs a registry and the transparency log")
 
 
-def _now() -> datetime:
+def _now() -> Timestamp:
     now = current_evaluation("time.now()").sources.now
     if now is None:
         raise not_evaluated("time.now()", "there is no clock")
-    return now
+    return Timestamp(round(now.timestamp() * 1_000_000) * 1_000)
 
 
 def _random(*_arguments: Any) -> str:
     raise not_evaluated("random()", "its value is different each time")
 
 
-def _truncate(moment: datetime, unit: timedelta) -> datetime:
+def _truncate(moment: Timestamp, unit: Duration) -> Timestamp:
     """Go's ``Time.Truncate``: down to a multiple of the duration since year 1, UTC."""
-    if unit <= timedelta():
-        return moment
-    return moment - (moment - datetime(1, 1, 1, tzinfo=UTC)) % unit
+    return moment if unit.nanos <= 0 else Timestamp(moment.nanos - (moment.nanos - _YEAR_ONE) % unit.nanos, moment.offset)
 
 
-def _to_cron(moment: datetime) -> str:
-    utc = moment.astimezone(UTC)
+def _to_cron(moment: Timestamp) -> str:
+    utc = moment.at()
     return f"{utc.minute} {utc.hour} {utc.day} {utc.month} {utc.isoweekday() % 7}"
 
 
@@ -201,21 +198,12 @@ def _to_cron(moment: datetime) -> str:
 _Signature = tuple[Any, list[Any], "Callable[..., Any]"]
 
 
-def declare(names: str, *signatures: _Signature, member: bool = False) -> list[Any]:
+def declare(names: str, *signatures: _Signature, member: bool = False) -> list[Overload]:
     """Functions of several names with the same overloads, each a result type, the parameter types and what to call."""
-    return [
-        cel.FunctionDecl(
-            name,
-            [
-                cel.Overload(f"kyverno_{name.replace('.', '_')}_{len(parameters)}_{index}", result, parameters, member, call)
-                for index, (result, parameters, call) in enumerate(signatures)
-            ],
-        )
-        for name in names.split()
-    ]
+    return [Overload(name, member, tuple(parameters), result, call) for name in names.split() for result, parameters, call in signatures]
 
 
-def _common() -> list[Any]:
+def _common() -> list[Overload]:
     marshal = data.marshal
     return [
         *declare("image parseImageReference", (T.BYTES, [T.STRING], lambda text: _pack(parse_image(text)))),
@@ -262,7 +250,7 @@ def _common() -> list[Any]:
     ]
 
 
-def _cluster_functions() -> list[Any]:
+def _cluster_functions() -> list[Overload]:
     return [
         *_common(),
         *declare("generator.Apply generator.apply", (T.BOOL, [T.STRING, T.List(_MAP)], _generate)),
@@ -283,7 +271,7 @@ def _cluster_functions() -> list[Any]:
     ]
 
 
-def _namespaced_functions() -> list[Any]:
+def _namespaced_functions() -> list[Overload]:
     return [
         *_common(),
         *declare("generator.Apply generator.apply", (T.BOOL, [T.List(_MAP)], _generate_here), (T.BOOL, [T.STRING, T.List(_MAP)], _generate)),
@@ -304,21 +292,14 @@ def _namespaced_functions() -> list[Any]:
     ]
 
 
-def _rounding() -> list[Any]:
+def _rounding() -> list[Overload]:
     # math.round(x) is cel's own; Kyverno adds the number of digits.
     return declare("math.round", (T.DOUBLE, [T.DOUBLE, T.INT], data.round_half_away))
 
 
-_CONTAINERS: Final = frozenset(
-    {
-        "json.marshal", "listObjToMap", "generator.Apply", "generator.apply", "verifyImageSignatures", "verifyAttestationSignatures",
-        "resource.Post", "resource.post", "http.Post", "http.post", "resource.List", "resource.list",
-    }
-)  # fmt: skip
-
 #: The libraries of cluster-wide policies, and of those in a namespace, which see only their own.
-KYVERNO: Final = Extension("kyverno", _cluster_functions, _CONTAINERS)
-KYVERNO_NAMESPACED: Final = Extension("kyverno-namespaced", _namespaced_functions, _CONTAINERS)
+KYVERNO: Final = Extension("kyverno", _cluster_functions)
+KYVERNO_NAMESPACED: Final = Extension("kyverno-namespaced", _namespaced_functions)
 
 
 def kyverno_extension(namespace: str) -> Extension:

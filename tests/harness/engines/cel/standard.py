@@ -337,11 +337,6 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _both(name: str, parameters: str, result: str, call: Callable[..., Any]) -> list[Overload]:
-    first, _, rest = parameters.partition(", ")
-    return [overload(f"{name}({parameters}) -> {result}", call), overload(f"<{first}>.{name}({rest}) -> {result}", call)]
-
-
 def _operators() -> list[Overload]:
     made = [overload("_==_(A, A) -> bool", equal), overload("_!=_(A, A) -> bool", lambda one, two: not equal(one, two))]
     tests: dict[str, Callable[[int], bool]] = {"<": lambda way: way < 0, "<=": lambda way: way <= 0, ">": lambda way: way > 0, ">=": lambda way: way >= 0}
@@ -362,10 +357,13 @@ def _operators() -> list[Overload]:
     return made
 
 
+_SIZED = ("string", "bytes", "list(A)", "map(A, B)")
 OVERLOADS: tuple[Overload, ...] = (
     *_operators(),
-    *(item for kind in ("string", "bytes", "list(A)", "map(A, B)") for item in _both("size", kind, "int", size)),
-    *_both("matches", "string, string", "bool", matches),
+    *(overload(f"size({kind}) -> int", size) for kind in _SIZED),
+    *(overload(f"<{kind}>.size() -> int", size) for kind in _SIZED),
+    overload("matches(string, string) -> bool", matches),
+    overload("<string>.matches(string) -> bool", matches),
     overload("<string>.contains(string) -> bool", lambda text, part: part in text),
     overload("<string>.startsWith(string) -> bool", lambda text, part: text.startswith(part)),
     overload("<string>.endsWith(string) -> bool", lambda text, part: text.endswith(part)),

@@ -62,8 +62,8 @@ class Evaluation:
     def variables(self, through: Resource | None = None) -> dict[str, Any]:
         request = self.request
         return {
-            "object": _converted(request.object, through),
-            "oldObject": _converted(request.old_object, through),
+            "object": self._seen(request.object, through),
+            "oldObject": self._seen(request.old_object, through),
             "request": self._request(through),
             "namespaceObject": None if is_namespace(self.resource) else self.namespace(),
             "exceptions": {"allowedImages": [], "allowedValues": []},
@@ -77,6 +77,13 @@ class Evaluation:
             return self.request.namespace
         name = self.request.object_namespace
         return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}}}
+
+    def _seen(self, body: Json | None, through: Resource | None) -> Json | None:
+        """An object as the API server shows it: of a built-in kind without nulls, which its types do not have."""
+        if body is None:
+            return None
+        seen: Json = _without_nulls(body) if self.resources.is_built_in(self.resource) else body
+        return seen if through is None else {**seen, "apiVersion": through.api_version}
 
     def _request(self, through: Resource | None) -> dict[str, Any]:
         """``AdmissionRequest`` as JSON: what is empty is absent, as the Go type's tags have it."""
@@ -104,8 +111,15 @@ class Evaluation:
         return {name: value for name, value in body.items() if value or name in always}
 
 
-def _converted(body: Json | None, through: Resource | None) -> Json | None:
-    return body if body is None or through is None else {**body, "apiVersion": through.api_version}
+def _without_nulls(value: Any) -> Any:
+    """The value without the fields that are null; itself when there are none."""
+    if isinstance(value, dict):
+        kept = {name: item if type(item) is str else _without_nulls(item) for name, item in value.items() if item is not None}
+        return value if len(kept) == len(value) and all(kept[name] is item for name, item in value.items()) else kept
+    if isinstance(value, list):
+        found = [_without_nulls(item) for item in value]
+        return value if all(one is other for one, other in zip(found, value, strict=True)) else found
+    return value
 
 
 def name_of(body: Json) -> tuple[str, str]:

@@ -76,7 +76,7 @@ class ImageValidatingPolicy:
         self._conditions = conditions(scope, spec.get("matchConditions"), ("spec", "matchConditions"))
         self._references = [_reference(policy, mapping(entry), index, scope) for index, entry in enumerate(items(spec.get("matchImageReferences")))]
         self._extractors = {
-            text(mapping(entry).get("name")): scope.compile(text(mapping(entry).get("expression")), ("spec", "images", index, "expression"), ("LIST",))
+            text(mapping(entry).get("name")): scope.compile(text(mapping(entry).get("expression")), ("spec", "images", index, "expression"), ("LIST", "DYN"))
             for index, entry in enumerate(items(spec.get("images")))
         }
         scope.declare(spec.get("variables"), ("spec", "variables"))

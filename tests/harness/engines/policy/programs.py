@@ -74,7 +74,7 @@ class Scope:
             self._variables[name] = source
 
     def compile(self, source: str, pointer: Pointer, returns: Sequence[str] = ()) -> Expression:
-        """An expression that should give one of some types (``BOOL``, ``STRING`` …; none given: any)."""
+        """An expression that should give one of some types (``BOOL``, ``STRING``, ``DYN`` …; none given: any)."""
         if not source.strip():
             self.problem(pointer, "the expression is empty")
             return Expression(source, pointer, None, CompileError(source, "the expression is empty", unsupported=False))
@@ -89,8 +89,9 @@ class Scope:
             self.problem(pointer, compiled.message, source, unsupported=compiled.unsupported)
             return Expression(source, pointer, None, compiled)
         found = compiled.return_type.partition("<")[0]
-        if returns and found not in (*returns, "DYN"):
-            error = CompileError(source, f"the expression gives {found.lower()}, and must give {' or '.join(returns).lower()}", unsupported=False)
+        if returns and found not in returns:
+            # A dynamic type is refused, too: nobody can tell before the evaluation that it is the right one.
+            error = CompileError(source, f"output is expected to be of type {' or '.join(returns).lower()}, and is {found.lower()}", unsupported=False)
             self.problem(pointer, error.message, source)
             return Expression(source, pointer, None, error)
         return Expression(source, pointer, compiled)

@@ -92,6 +92,10 @@ class Resources:
                 self._known[key] = found
         return found
 
+    def is_built_in(self, resource: Resource) -> bool:
+        """Whether the API server itself has the kind."""
+        return resource.group in _BUILT_IN and (resource.api_version, resource.kind) not in self._custom
+
     def of_object(self, body: Mapping[str, Any]) -> Resource:
         """The resource an object belongs to."""
         return self.of(text(body.get("apiVersion")), text(body.get("kind")), namespaced=bool(text(mapping(body.get("metadata")).get("namespace"))))

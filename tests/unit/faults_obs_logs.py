@@ -28,6 +28,9 @@ FAULTS = (
     fault("policy-lets-no-span-through", "OBS503", f"{BASE}/tempo/controllers/allow-opentelemetry-to-tempo-4317.networkpolicy.yaml", "port: 4317", "port: 4318", "endpoint: tempo.tempo.svc:4317", where=COLLECTOR),
     fault("receiver-on-localhost", "OBS504", COLLECTOR, "endpoint: 0.0.0.0:4317", "endpoint: localhost:4317", "endpoint: localhost:4317"),
     fault("ingress-traces-to-nobody", "OBS505", f"{BASE}/ingress-nginx/controllers/helmrelease.yaml", "opentelemetry-collector.opentelemetry.svc", "opentelemetry.opentelemetry.svc", "hops:\n        - Deployment/ingress-nginx/ingress-nginx-nginx-ingress-controller", where=INTENT),
+    fault("trace-leads-to-a-label-of-nobody", "OBS506", SOURCES, "            value: service_name\n      tracesToMetrics", "            value: service\n      tracesToMetrics", "tags:\n          - key: service.name"),
+    fault("line-leads-to-metadata-of-nobody", "OBS506", SOURCES, "matcherRegex: trace_id", "matcherRegex: traceId", "matcherRegex: traceId"),
+    fault("no-example-is-kept", "OBS506", f"{BASE}/kube-prometheus-stack/controllers/helmrelease.yaml", "- exemplar-storage", "- memory-snapshot-on-shutdown", "exemplarTraceIdDestinations:", where=SOURCES, charts=True),
 )
 # fmt: on
 UNSEEDED: dict[str, str] = {}

@@ -9,7 +9,10 @@ BASE, TENANT = "clusters/base/infrastructure", "clusters/base/tenants/tenant-a"
 STACK = f"{BASE}/kube-prometheus-stack/controllers/helmrelease.yaml"
 FLUX_MONITOR, PODINFO_MONITOR = f"{BASE}/flux/configs/podmonitor.yaml", f"{TENANT}/apps/servicemonitor.yaml"
 PODINFO_SERVICE, PODINFO = f"{TENANT}/apps/service.yaml", f"{TENANT}/apps/deployment.yaml"
-INTENT = "tests/intent/telemetry.yaml"
+INTENT, METRICS = "tests/intent/telemetry.yaml", "tests/intent/metrics.yaml"
+RULES = f"{BASE}/kube-prometheus-stack/configs"
+CERT_RULES, VAULT_RULES, FLUX_RULES = (f"{BASE}/{path}/prometheusrule.yaml" for path in ("cert-manager/configs", "vault/configs", "flux/configs"))
+NODE_RULES, PODINFO_RULES = f"{RULES}/kubernetes.prometheusrule.yaml", f"{RULES}/podinfo.prometheusrule.yaml"
 
 # fmt: off
 SCRAPING = (
@@ -25,7 +28,21 @@ SCRAPING = (
     fault("flux-controller-no-longer-scraped", "OBS107", FLUX_MONITOR, "app.kubernetes.io/part-of: flux", "app: source-controller", "- Deployment/flux-system/helm-controller", where=INTENT, and_at=(Place(INTENT, "- Deployment/flux-system/kustomize-controller"), Place(INTENT, "- Deployment/flux-system/notification-controller"))),
     fault("intent-misspelt", "OBS109", INTENT, "    - job: cainjector", "    - jobb: cainjector", "    - jobb: cainjector"),
 )
+
+EXPRESSIONS = (
+    fault("bracket-forgotten", "OBS201", CERT_RULES, "time() < 7 * 86400", "time( < 7 * 86400", "time( < 7"),
+    fault("series-of-another-exporter", "OBS202", VAULT_RULES, "vault_core_unsealed", "vault_core_sealed", "vault_core_sealed"),
+    fault("recording-rule-renamed", "OBS202", PODINFO_RULES, "record: slo:podinfo_availability:ratio_rate6h", "record: slo:podinfo_availability:ratio_rate12h", "alert: PodinfoErrorBudgetBurns\n          expr: >-", where=PODINFO_RULES),
+    fault("label-of-another-series", "OBS203", NODE_RULES, 'rcode="SERVFAIL"', 'code="SERVFAIL"', "alert: CoreDnsErrorsHigh\n          expr: >-"),
+    fault("job-misspelt", "OBS203", f"{RULES}/loki.prometheusrule.yaml", 'job="loki/loki"', 'job="loki"', 'job="loki"'),
+    fault("read-and-thrown-away", "OBS204", STACK, "regex: (apiserver_(request_(sli", "regex: (apiserver_(client_certificate_expiration|request_(sli", "alert: ClientCertificateExpiring\n          expr: >-", where=NODE_RULES, charts=True),
+    fault("rate-of-a-gauge", "OBS205", VAULT_RULES, "min by (pod) (vault_core_unsealed) == 0", "min by (pod) (rate(vault_core_unsealed[5m])) == 0", "rate(vault_core_unsealed"),
+    fault("label-aggregated-away", "OBS206", FLUX_RULES, "sum by (controller) (rate(controller_runtime", "sum by (job) (rate(controller_runtime", "summary: Flux keeps failing to reconcile", where=FLUX_RULES),
+    fault("recorded-twice", "OBS207", f"{RULES}/observability-recording.prometheusrule.yaml", "record: cluster:prometheus_tsdb_head_series:sum", "record: job:up:ratio\n          labels: {}", "(up)'\n        - record: job:up:ratio"),
+    fault("image-newer-than-the-list", "OBS208", PODINFO, "podinfo:6.9.2", "podinfo:6.10.0", "podinfo:\n    version: 6.9.2", where=METRICS),
+    fault("window-of-one-scrape", "OBS211", CERT_RULES, "(certmanager_http_acme_client_request_count{status=~\"4..|5..\"}[1h])", "(certmanager_http_acme_client_request_count{status=~\"4..|5..\"}[1m])", "[1m]"),
+)
 # fmt: on
-FAULTS = (*SCRAPING,)
+FAULTS = (*SCRAPING, *EXPRESSIONS)
 UNSEEDED: dict[str, str] = {}
 __all__ = ["FAULTS", "UNSEEDED", "Edit"]

@@ -7,8 +7,11 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.engines.telemetry.inventory import Inventory
+from harness.engines.telemetry.rule_groups import Group, groups_of
 from harness.engines.telemetry.scraping import Scraping, scraping_of
-from harness.model.shapes import items, mapping, text
+from harness.flux.texts import config_texts
+from harness.model.shapes import items, mapping
 from harness.source.intent import FOLDER, Intent, read_intent
 
 if TYPE_CHECKING:
@@ -52,7 +55,39 @@ def scraping(world: World) -> Scraping:
 
 
 def _scraping(world: World) -> Scraping:
-    return scraping_of(world.objects)
+    return scraping_of(world.objects, world.derive(config_texts))
+
+
+def rule_groups(world: World) -> tuple[Group, ...]:
+    """Every group of alerting and recording rules of a cluster."""
+    return world.derive(_groups)
+
+
+def _groups(world: World) -> tuple[Group, ...]:
+    return tuple(groups_of(world.objects, world.derive(config_texts)))
+
+
+def inventory(world: World) -> Inventory | None:
+    """The series of a cluster; None where nobody wrote down what components expose."""
+    return world.derive(_inventory)
+
+
+def metrics_intent(world: World) -> Intent | None:
+    """The file about components' series; None where there is none, or none that can be read."""
+    found = world.derive(_metrics)
+    return None if found is None or found.faults else found
+
+
+def _metrics(world: World) -> Intent | None:
+    return intent_of(world.repository, METRICS)
+
+
+def _inventory(world: World) -> Inventory | None:
+    intent = metrics_intent(world)
+    if intent is None:
+        return None
+    recorded = [rule for group in rule_groups(world) for rule in group.rules if rule.kind == "record" and rule.name]
+    return Inventory(mapping(intent.body.get("components")), scraping(world), recorded)
 
 
 def asserted(world: World, *pointer: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -74,6 +109,3 @@ def holds_in(entry: Mapping[str, Any], world: World) -> bool:
 
 def intent_path(name: str) -> str:
     return f"{FOLDER}/{name}"
-
-
-__all__ = ["asserted", "holds_in", "intent_of", "intent_path", "items", "mapping", "scraping", "telemetry_intent", "text"]

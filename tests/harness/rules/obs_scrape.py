@@ -9,8 +9,9 @@ from harness.engines.telemetry.diagnosis import leads_to_the_cluster_itself, nam
 from harness.engines.telemetry.references import file_missing, secret_references
 from harness.model import Location, NotEvaluated, Severity
 from harness.model.pods import TEMPLATES, pod_of
+from harness.model.shapes import items, text
 from harness.rules.base import Clusters, Objects, Registry, Violation, WholeRepository, violation
-from harness.rules.obs_common import METRICS, MONITORS, TELEMETRY, asserted, intent_of, intent_path, items, scraping, telemetry_intent, text
+from harness.rules.obs_common import METRICS, MONITORS, TELEMETRY, asserted, intent_of, intent_path, scraping, telemetry_intent
 from harness.rules.order_makers import makers, may_be_elsewhere
 
 if TYPE_CHECKING:

@@ -111,7 +111,8 @@ def _validate(step: Step) -> None:
 
 def relabel(labels: Mapping[str, str], steps: Iterable[Step]) -> dict[str, str] | None:
     """The labels after the steps; None when a step drops them. Raises RelabelError as :func:`anchored` does."""
-    result = {name: value for name, value in labels.items() if value}
+    # Sorted, and what is set goes to the end: of two labels that labelmap maps to one name, Prometheus takes the later.
+    result = {name: labels[name] for name in sorted(labels) if labels[name]}
     for step in steps:
         if not _apply(result, step):
             return None
@@ -153,10 +154,9 @@ def _apply(labels: dict[str, str], step: Step) -> bool:
 
 
 def _set(labels: dict[str, str], name: str, value: str) -> None:
+    labels.pop(name, None)
     if value:
         labels[name] = value
-    else:
-        labels.pop(name, None)
 
 
 def _expand(template: str, match: re.Match[str]) -> str:

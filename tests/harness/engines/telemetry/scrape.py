@@ -14,11 +14,11 @@ from harness.engines.telemetry.discovery import Address
 from harness.engines.telemetry.relabel import RelabelError, relabel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from harness.engines.telemetry.discovery import Discovery, Pod, Service
     from harness.engines.telemetry.relabel import Step
-    from harness.model import Object, Pointer
+    from harness.model import Location, Object, Pointer
 
 #: The port of an address that names none (Prometheus ``scrape/target.go`` PopulateLabels; since 3.0 left to the scheme).
 _DEFAULT_PORT: Final = {"http": 80, "https": 443}
@@ -57,10 +57,12 @@ class Job:
     honor_labels: bool = False
     faults: tuple[tuple[Pointer, str], ...] = ()
     unknown: str = ""
+    place: Callable[..., Location] | None = None
+    """What finds the lines of ``at``, where that is not the object itself."""
 
-    def locate(self, *pointer: str | int) -> Any:
+    def locate(self, *pointer: str | int) -> Location:
         """The line of what a pointer below the job points to."""
-        return self.object.locate(*self.at, *pointer)
+        return (self.place or self.object.locate)(*self.at, *pointer)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

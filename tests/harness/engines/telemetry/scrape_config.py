@@ -6,6 +6,7 @@ Source: Prometheus 3.13 ``docs/configuration/configuration.md``; prometheus-oper
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.engines.telemetry.relabel import RelabelError, Step, read_step
@@ -13,9 +14,9 @@ from harness.engines.telemetry.scrape import Job, Sought
 from harness.model.shapes import items, mapping, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from harness.model import Object, Pointer
+    from harness.model import Location, Object, Pointer
 
 #: What a configuration of Promtail has, which finds its files by ``scrape_configs`` too.
 _OTHERS: Final = frozenset({"clients", "client", "positions"})
@@ -110,11 +111,15 @@ def _unknown(others: list[str], sought: list[Sought]) -> str:
     return "; ".join(dict.fromkeys(reasons))
 
 
-def jobs_of(configuration: object, owner: Object, at: Pointer) -> Iterator[Job]:
-    """The jobs of a whole Prometheus configuration, or of a list of scrape configurations (``additionalScrapeConfigs``)."""
-    entries = configuration if isinstance(configuration, list) else mapping(configuration).get("scrape_configs")
+def jobs_of(configuration: object, owner: Object, at: Pointer, place: Callable[..., Location] | None = None) -> Iterator[Job]:
+    """The jobs of a whole Prometheus configuration, or of a list of scrape configurations (``additionalScrapeConfigs``).
+
+    ``at`` is where the configuration stands in what ``place`` (or else the object itself) finds the lines of.
+    """
+    whole = isinstance(configuration, dict)
     if isinstance(configuration, dict) and _OTHERS & configuration.keys():
         return
-    for entry in items(entries):
+    for index, entry in enumerate(items(mapping(configuration).get("scrape_configs") if whole else configuration)):
         if isinstance(entry, dict) and "pipeline_stages" not in entry:
-            yield plain_job(entry, owner, at)
+            job = plain_job(entry, owner, at)
+            yield job if place is None else replace(job, at=(*at, *(("scrape_configs",) if whole else ()), index), place=place)

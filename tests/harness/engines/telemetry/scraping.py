@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from harness.engines.telemetry.scrape import Target
+    from harness.engines.telemetry.texts import Text
     from harness.model import Object
 
 #: What Prometheus' own configuration cannot be without, and what tells its text from others.
@@ -80,8 +81,8 @@ class Scraping:
         return bool(self.taken) and not self.not_evaluated and not any(scrape.result.unknown for scrape in self.taken)
 
 
-def scraping_of(objects: Sequence[Object]) -> Scraping:
-    """What is scraped in a cluster of these objects. Never raises."""
+def scraping_of(objects: Sequence[Object], texts: Iterable[Text] = ()) -> Scraping:
+    """What is scraped in a cluster of these objects; ``texts`` are their configurations. Never raises."""
     discovery = Discovery(tuple(objects))
     found = scrape_monitors.prometheuses(objects)
     skipped: list[NotEvaluated] = []
@@ -99,7 +100,7 @@ def scraping_of(objects: Sequence[Object]) -> Scraping:
                 skipped.append(NotEvaluated(str(item.id), "whether a Prometheus takes it", f"labels or selectors of {prometheus.id} cannot be told"))
         for taker in takers or [None]:
             scrapes += [Scrape(job, taker, _resolved(job, discovery, results)) for job in scrape_monitors.jobs_of(item, taker)]
-    scrapes += [Scrape(job, runner, _resolved(job, discovery, results)) for runner, job in _written(objects, found, skipped)]
+    scrapes += [Scrape(job, runner, _resolved(job, discovery, results)) for runner, job in _written(objects, texts, found, skipped)]
     return Scraping(discovery, tuple(found), tuple(scrapes), tuple(skipped))
 
 
@@ -111,19 +112,13 @@ def _resolved(job: Job, discovery: Discovery, known: dict[tuple[Any, ...], Resul
     return known[key]
 
 
-def _written(objects: Iterable[Object], prometheuses: Iterable[Object], skipped: list[NotEvaluated]) -> Iterator[tuple[Object, Job]]:
+def _written(objects: Iterable[Object], texts: Iterable[Text], prometheuses: Iterable[Object], skipped: list[NotEvaluated]) -> Iterator[tuple[Object, Job]]:
     """Jobs that stand as text, and what runs them: ConfigMaps, and the Secret that a Prometheus adds to what its operator generates."""
-    secrets: dict[tuple[str, str], Object] = {}
-    for item in objects:
-        if item.group:
-            continue
-        if item.kind == "ConfigMap":
-            for key, value in mapping(item.body.get("data")).items():
-                if isinstance(value, str) and _MARK in value:
-                    for job in _jobs(value, item, ("data", str(key)), skipped):
-                        yield item, job
-        elif item.kind == "Secret":
-            secrets[item.namespace, item.name] = item
+    for each in texts:
+        if each.object.kind == "ConfigMap" and _MARK in each.body:
+            for job in scrape_config.jobs_of(each.body, each.object, (), each.locate):
+                yield each.object, job
+    secrets = {(item.namespace, item.name): item for item in objects if item.kind == "Secret" and not item.group}
     for prometheus in prometheuses:
         reference = mapping(prometheus.spec.get("additionalScrapeConfigs"))
         name, key = text(reference.get("name")), text(reference.get("key"))

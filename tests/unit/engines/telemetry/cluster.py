@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
 import yaml
-from harness.model import Location, Object, ObjectId, Origin, fixed, group_of
+from harness.model import Location, Object, ObjectId, Origin, Pointer, fixed, group_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def objects(text: str, namespace: str = "shop") -> tuple[Object, ...]:
@@ -57,3 +63,26 @@ spec:
     - {name: http, port: 80, targetPort: http}
     - {name: metrics, port: 9797}
 """
+
+
+@dataclass
+class Written:
+    """One configuration of a ConfigMap, on line 1 of its file."""
+
+    object: Object
+    at: Pointer
+    body: dict[str, Any]
+
+    def locate(self, *_pointer: str | int) -> Location:
+        return self.object.locate(*self.at)
+
+
+def texts(found: Iterable[Object]) -> list[Written]:
+    """The configurations of the ConfigMaps among some objects."""
+    made = []
+    for item in found:
+        for key, value in (item.body.get("data") or {}).items() if item.kind == "ConfigMap" else ():
+            body = yaml.safe_load(value)
+            if isinstance(body, dict):
+                made.append(Written(item, ("data", key), body))
+    return made

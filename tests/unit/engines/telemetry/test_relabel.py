@@ -7,7 +7,7 @@ import re
 
 import pytest
 from harness.engines.telemetry.relabel import RelabelError, Step, anchored, read_step, relabel
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 A = {"a": "foo", "b": "bar", "c": "baz"}
@@ -136,7 +136,7 @@ def oracle_expand(template: str, groups: list[str]) -> str:
 
 def oracle(labels: dict[str, str], steps: list[dict[str, object]]) -> dict[str, str] | None:
     """The documentation's words over a list of pairs, with Python's own regular expressions."""
-    pairs = [[name, value] for name, value in labels.items()]
+    pairs = [[name, value] for name, value in sorted(labels.items())]
 
     def get(name: str) -> str:
         return "".join(value for known, value in pairs if known == name)
@@ -179,6 +179,8 @@ def test_agrees_with_the_oracle(labels: dict[str, str], steps: list[dict[str, ob
 @settings(max_examples=50)
 @given(labels=st.dictionaries(NAMES, VALUES.filter(bool), max_size=4), first=st.lists(entries(), max_size=3), second=st.lists(entries(), max_size=3))
 def test_steps_in_two_parts_are_steps_in_one(labels: dict[str, str], first: list[dict[str, object]], second: list[dict[str, object]]) -> None:
+    # Of two labels that labelmap maps to one name the later wins, and which is later depends on where the steps began.
+    assume(all(step["action"] != "labelmap" for step in second))
     head, tail = [read_step(step) for step in first], [read_step(step) for step in second]
     half = relabel(labels, head)
     assert relabel(labels, head + tail) == (None if half is None else relabel(half, tail))

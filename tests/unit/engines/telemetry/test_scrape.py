@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
-from cluster import PROMETHEUS, WEB, objects
+from cluster import PROMETHEUS, WEB, objects, texts
 
 
 def monitor(spec: str, kind: str = "ServiceMonitor", labels: str = "{}") -> str:
@@ -178,7 +178,8 @@ spec:
   jobName: outside
   staticConfigs: [{targets: ['c:3']}]
 """
-    view = scraping_of(objects(PROMETHEUS + "---" + WEB + configuration))
+    given = objects(PROMETHEUS + "---" + WEB + configuration)
+    view = scraping_of(given, texts(given))
     found = {scrape.job.name: [dict(target.labels) for target in scrape.result.targets] for scrape in view.taken}
     assert found == {
         "pods": [{"job": "pods", "app": "web", "tier": "gold", "instance": "192.0.2.1:9797"}],
@@ -194,7 +195,7 @@ def test_promtails_scrape_configs_are_not_prometheus() -> None:
     text = (
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: promtail}\ndata:\n  c: |\n    clients: [{url: http://x}]\n    scrape_configs: [{job_name: pods}]\n"
     )
-    assert scraping_of(objects(text)).scrapes == ()
+    assert scraping_of(objects(text), texts(objects(text))).scrapes == ()
 
 
 def test_why_a_job_finds_nothing() -> None:

@@ -187,7 +187,7 @@ class Escalation:
             yield _Edge(needs, ("right", "secrets:write", "secrets", namespace, ""), "has a controller write Secrets there")
         elif danger == "pods:create":
             yield _Edge(needs, ("pods", namespace), f"runs pods in {'every namespace' if namespace == ALL else namespace}")
-        elif danger in ("pods:exec", "pods:change"):
+        elif danger in ("pods:exec", "pods:debug", "pods:change"):
             yield _Edge(needs, ("inside", namespace), f"runs commands in the pods of {'every namespace' if namespace == ALL else namespace}")
         elif danger == "nodes:proxy":
             yield _Edge(needs, NODE, "runs commands in every pod of every node through the kubelets")
@@ -294,10 +294,8 @@ def _right(right: Right, namespace: str, name: str) -> Fact | None:
     elif danger == "admission:write" or danger.startswith("policies:"):
         if not verbs & {"create", "update", "patch"}:
             return None
-    elif danger == "pods:exec":
-        wanted = {"update", "patch"} if resource == "pods/ephemeralcontainers" else {"get", "create"}
-        if resource == "pods/portforward" or not verbs & wanted:
-            return None
+    elif resource == "pods/portforward":
+        return None
     return ("right", danger, resource, namespace, name)
 
 

@@ -198,9 +198,10 @@ def _stale_dangers(world: World, listed: Intent) -> Iterator[Violation]:
         for position, who in enumerate(entry["subjects"]):
             for right in entry["rights"]:
                 has, wanted = held.get((who, right), set()), places_of(entry, who)
-                unmet = sorted(wanted - {"*"} - has) if has else sorted(wanted)
+                unmet = sorted(wanted - has)
                 if unmet:
-                    told = f"{who} does not have {right} {'anywhere' if not has else 'in ' + ', '.join(unmet)} in {world.cluster.name}"
+                    where = "anywhere" if not has else f"in {', '.join(unmet).replace('*', 'every namespace')}"
+                    told = f"{who} does not have {right} {where} in {world.cluster.name}"
                     yield Violation(told, "a right that is held", listed.locate("dangerous", index, "subjects", position))
 
 

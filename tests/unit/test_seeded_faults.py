@@ -238,6 +238,8 @@ SEC = (
     fault("namespace-without-pod-security", "SEC103", f"{FLUX}/ks.yaml", "            pod-security.kubernetes.io/enforce: restricted\n", "", "ref:", where=SOURCE),
 )
 
+#: With a register of its own, a repository is judged by it (LIF301), not by the facts of the harness.
+NO_REGISTER = Edit("tests/intent/lifecycle.yaml", "", None)
 LIF = (
     fault("api-removed", "LIF101", f"{TENANT}/apps/poddisruptionbudget.yaml", "policy/v1\n", "policy/v1beta1\n", "apiVersion: policy/v1beta1"),
     fault("old-flux-api", "LIF103", RELEASE, "helm.toolkit.fluxcd.io/v2\n", "helm.toolkit.fluxcd.io/v2beta1\n", "apiVersion: helm.toolkit.fluxcd.io/v2beta1"),
@@ -248,9 +250,9 @@ LIF = (
     fault("api-off-by-default", "LIF107", f"{TENANT}/apps/service.yaml", "---\n", "---\napiVersion: scheduling.k8s.io/v1alpha2\nkind: Workload\nmetadata:\n  name: podinfo\n---\n", "---\napiVersion:"),
     fault("chart-for-another-kubernetes", "LIF202", VARS, "KUBERNETES_VERSION: 1.36.4", "KUBERNETES_VERSION: 1.24.17", "tag:", where=f"{BASE}/grafana/controllers/ocirepository.yaml", charts=True, and_at=tuple(Place(f"{BASE}/{name}/controllers/ocirepository.yaml", "tag:") for name in ("ingress-nginx", "kube-prometheus-stack", "kyverno", "loki", "prometheus-operator-crds"))),
     fault("legacy-policy", "LIF203", "policies/pod-security/require-run-as-non-root.yaml", "---\n", "---\napiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata:\n  name: legacy\nspec:\n  rules: []\n---\n", "kind: ClusterPolicy"),
-    fault("image-past-its-end", "LIF204", f"{VAULT}/configs/job.yaml", "hashicorp/vault:2.0.4", "hashicorp/vault:1.21.4", "hashicorp/vault:1.21.4"),
-    fault("kubernetes-past-its-end", "LIF205", VARS, "KUBERNETES_VERSION: 1.36.4", "KUBERNETES_VERSION: 1.33.4", "KUBERNETES_VERSION: 1.33.4"),
-    fault("flux-past-its-end", "LIF206", f"{FLUX}/ks.yaml", "    - target:\n        kind: Deployment\n        name: (helm|kustomize|notification)-controller\n", "    - target:\n        kind: Deployment\n        name: source-controller\n      patch: |\n        - op: replace\n          path: /metadata/labels/app.kubernetes.io~1version\n          value: v2.6.4\n    - target:\n        kind: Deployment\n        name: (helm|kustomize|notification)-controller\n", "value: v2.6.4"),
+    fault("image-past-its-end", "LIF204", f"{TENANT}/apps/deployment.yaml", "ghcr.io/stefanprodan/podinfo:6.9.2", "docker.io/traefik/traefik:v3.6.1", "image: docker.io"),
+    fault("kubernetes-past-its-end", "LIF205", VARS, "KUBERNETES_VERSION: 1.36.4", "KUBERNETES_VERSION: 1.33.4", "KUBERNETES_VERSION: 1.33.4", also=(NO_REGISTER,)),
+    fault("flux-past-its-end", "LIF206", f"{FLUX}/ks.yaml", "    - target:\n        kind: Deployment\n        name: (helm|kustomize|notification)-controller\n", "    - target:\n        kind: Deployment\n        name: source-controller\n      patch: |\n        - op: replace\n          path: /metadata/labels/app.kubernetes.io~1version\n          value: v2.6.4\n    - target:\n        kind: Deployment\n        name: (helm|kustomize|notification)-controller\n", "value: v2.6.4", also=(NO_REGISTER,)),
 )
 
 REP = (

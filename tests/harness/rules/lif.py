@@ -1,8 +1,11 @@
-"""Rules about the life of components: retired ones, release lines past their end, charts that ask for another Kubernetes (LIF2xx)."""
+"""Rules about the life of components: retired ones, release lines past their end, charts that ask for another Kubernetes (LIF2xx).
+
+Where a repository has a register of its own (``tests/intent/lifecycle.yaml``) that names a component, LIF301 judges its release lines by it, and the
+rules here by the facts of the harness only what the register does not name.
+"""
 
 from __future__ import annotations
 
-import posixpath
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,8 +13,10 @@ from harness.flux.kinds import HELM_RELEASE
 from harness.flux.semver import parse, parse_range
 from harness.model import Location, Severity
 from harness.rules.base import Clusters, Objects, Registry, Violation, violation
-from harness.rules.hlm_common import OCI_REPOSITORY, RELEASES, chart_source, claimed, items, mapping, text
+from harness.rules.hlm_common import RELEASES, claimed, items, mapping, text
+from harness.rules.lif_charts import chart_at, chart_name
 from harness.rules.lif_facts import FLUX, KUBERNETES, PRODUCTS, RETIRED, Product, Retired
+from harness.rules.lif_intent import judges, judges_image
 from harness.rules.order_needs import POD_TEMPLATES
 
 if TYPE_CHECKING:
@@ -27,19 +32,6 @@ _VERSION: Final = re.compile(r"v?(\d+)\.(\d+)")
 _RETIRED_KINDS: Final = tuple(sorted({kind for retired in RETIRED for kind in retired.kinds}))
 
 
-def chart_name(release: Object, world: World) -> str:
-    """The name of a release's chart: from the chart itself, else the last part of its source's URL or path."""
-    found = world.releases.get((release.namespace, release.name))
-    if found is not None and found.chart is not None:
-        return found.chart.name
-    source = chart_source(release)
-    if source is None:
-        return ""
-    where = world.find(OCI_REPOSITORY, source.namespace, source.name) if source.kind == "OCIRepository" else None
-    path = text(where.spec.get("url")) if where is not None else text(source.chart.get("chart"))
-    return posixpath.basename(path.rstrip("/"))
-
-
 @LIF.rule(
     "LIF201",
     title="no release installs a chart its publisher has deprecated",
@@ -52,7 +44,7 @@ def chart_name(release: Object, world: World) -> str:
 def chart_not_deprecated(release: Object, world: World) -> Iterator[Violation]:
     found = world.releases.get((release.namespace, release.name))
     if found is not None and found.chart is not None and found.chart.deprecated:
-        yield violation(release, *_chart_at(release), found=f"chart {found.chart.name} {found.chart.version} is marked deprecated", expect="a maintained chart")
+        yield violation(release, *chart_at(release), found=f"chart {found.chart.name} {found.chart.version} is marked deprecated", expect="a maintained chart")
 
 
 @LIF.rule(
@@ -74,17 +66,12 @@ def chart_allows_kubernetes(release: Object, world: World) -> Iterator[Violation
     limits, actual = parse_range(wanted) if wanted else None, parse(_three(world.kubernetes_version))
     if found is not None and found.chart is not None and limits is not None and actual is not None and not limits.holds(actual):
         name = f"{found.chart.name} {found.chart.version}"
-        yield violation(release, *_chart_at(release), found=f"chart {name} wants Kubernetes {wanted}", expect=f"a chart that allows {world.kubernetes_version}")
+        yield violation(release, *chart_at(release), found=f"chart {name} wants Kubernetes {wanted}", expect=f"a chart that allows {world.kubernetes_version}")
 
 
 def _three(version: str) -> str:
     plain = version.removeprefix("v").partition("-")[0]
     return plain if plain.count(".") > 1 else f"{plain}.0"
-
-
-def _chart_at(release: Object) -> Pointer:
-    source = chart_source(release)
-    return source.pointer if source is not None else ("spec",)
 
 
 @LIF.rule(
@@ -105,10 +92,10 @@ def not_retired(item: Object, world: World) -> Iterator[Violation]:
         elif str(item.group_kind) == HELM_RELEASE:
             name = chart_name(item, world)
             if name in retired.charts:
-                yield _retired(item, _chart_at(item), f"chart {name}", retired)
+                yield _retired(item, chart_at(item), f"chart {name}", retired)
         elif not _chart_is_named(item, retired, world):
             for pointer, image in images(item):
-                if _is_image(repository(image), retired.images):
+                if is_image(repository(image), retired.images):
                     yield _retired(item, pointer, f"image {image}", retired)
 
 
@@ -147,7 +134,7 @@ def _tag(image: str) -> str:
     return name.removeprefix(repository(image)).lstrip(":")
 
 
-def _is_image(name: str, ends: tuple[str, ...]) -> bool:
+def is_image(name: str, ends: tuple[str, ...]) -> bool:
     """``grafana/loki`` is the end of ``docker.io/grafana/loki``; ``bitnamilegacy/*`` is anything below that part."""
     for end in ends:
         if end.endswith("/*"):
@@ -194,8 +181,10 @@ def _key(version: str) -> tuple[int, ...]:
 )
 def supported_release(item: Object, world: World) -> Iterator[Violation]:
     for pointer, image in images(item):
+        if judges_image(image, world):
+            continue
         for product in PRODUCTS:
-            if _is_image(repository(image), product.images):
+            if is_image(repository(image), product.images):
                 reason = ended(product, _tag(image), world.today)
                 if reason:
                     yield violation(item, *pointer, found=f"image {image}: {reason}", expect=f"a supported release line of {product.name} ({product.source})")
@@ -212,7 +201,7 @@ def supported_release(item: Object, world: World) -> Iterator[Violation]:
 )
 def supported_kubernetes(world: World) -> Iterator[Violation]:
     reason = ended(KUBERNETES, world.kubernetes_version, world.today)
-    if reason:
+    if reason and not judges(world, variable="KUBERNETES_VERSION"):
         yield Violation(reason, "a supported version", _version_at(world))
 
 
@@ -236,7 +225,7 @@ def _version_at(world: World) -> Location:
 def supported_flux(item: Object, world: World) -> Iterator[Violation]:
     version = text(item.labels.get("app.kubernetes.io/version"))
     reason = ended(FLUX, version, world.today)
-    if reason:
+    if reason and not judges(world, part_of="flux"):
         yield violation(item, "metadata", "labels", "app.kubernetes.io/version", found=reason, expect="one of the three newest minors")
 
 

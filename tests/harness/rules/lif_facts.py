@@ -11,7 +11,11 @@ from typing import Final, NamedTuple
 
 
 class Retired(NamedTuple):
-    """A component nobody maintains any more, told by a chart's name, the end of an image's repository, or a ``Kind.group``."""
+    """A component nobody maintains any more.
+
+    Told by a chart's name, the end of an image's repository, or a ``Kind.group``; what points to it: the beginning of a source's URL, the controller of
+    an IngressClass, the beginning of an annotation's name.
+    """
 
     name: str
     since: date
@@ -20,6 +24,9 @@ class Retired(NamedTuple):
     charts: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
+    urls: tuple[str, ...] = ()
+    controllers: tuple[str, ...] = ()
+    annotations: tuple[str, ...] = ()
 
 
 RETIRED: Final = (
@@ -30,6 +37,9 @@ RETIRED: Final = (
         "kubernetes/ingress-nginx README.md: best-effort maintenance until March 2026, archived 2026-03-24",
         charts=("ingress-nginx",),
         images=("ingress-nginx/controller", "ingress-nginx/kube-webhook-certgen"),
+        urls=("https://kubernetes.github.io/ingress-nginx", "https://github.com/kubernetes/ingress-nginx"),
+        controllers=("k8s.io/ingress-nginx",),
+        annotations=("nginx.ingress.kubernetes.io/",),
     ),
     Retired(
         "Promtail",
@@ -47,7 +57,15 @@ RETIRED: Final = (
         charts=("grafana-agent",),
         images=("grafana/agent",),
     ),
-    Retired("Jaeger 1", date(2025, 12, 31), "Jaeger 2 or Tempo", "endoflife.date jaeger", images=("jaegertracing/all-in-one", "jaegertracing/jaeger-query")),
+    Retired(
+        "Jaeger 1",
+        date(2025, 12, 31),
+        "Jaeger 2 or Tempo",
+        "endoflife.date jaeger",
+        images=("jaegertracing/all-in-one", "jaegertracing/jaeger-query", "jaegertracing/jaeger-collector", "jaegertracing/jaeger-agent"),
+        kinds=("Jaeger.jaegertracing.io",),
+        annotations=("sidecar.jaegertracing.io/",),
+    ),
     Retired(
         "Kyverno ClusterPolicy, Policy and their like",
         date(2026, 2, 2),
@@ -67,8 +85,23 @@ RETIRED: Final = (
         date(2026, 1, 21),
         "Headlamp",
         "kubernetes/dashboard README.md: archived 2026-01-21",
+        urls=("https://kubernetes.github.io/dashboard",),
         charts=("kubernetes-dashboard",),
         images=("kubernetesui/dashboard",),
+    ),
+    Retired(
+        "Tiller (Helm 2)",
+        date(2020, 11, 13),
+        "Helm 3 or newer, which needs nothing in the cluster",
+        "helm.sh/blog/helm-v2-deprecation-timeline: unsupported since 2020-11-13",
+        images=("kubernetes-helm/tiller", "helm/tiller"),
+    ),
+    Retired(
+        "kaniko",
+        date(2025, 6, 3),
+        "BuildKit or Buildah",
+        "GoogleContainerTools/kaniko README.md: archived 2025-06-03",
+        images=("kaniko-project/executor",),
     ),
     Retired("k8s.gcr.io", date(2023, 4, 3), "registry.k8s.io", "kubernetes.io/blog/2023/02/06: k8s.gcr.io frozen", images=("k8s.gcr.io/*",)),
     Retired(
@@ -103,7 +136,12 @@ class Product(NamedTuple):
 
 PRODUCTS: Final = (
     Product("MetalLB", ("metallb/controller", "metallb/speaker"), (Cycle("0.16", None), Cycle("0.15", date(2026, 5, 20))), "endoflife.date metallb"),
-    Product("Vault", ("hashicorp/vault",), (Cycle("2.0", None), Cycle("1.21", date(2026, 4, 13))), "endoflife.date hashicorp-vault"),
+    Product(
+        "Vault",
+        ("hashicorp/vault",),
+        (Cycle("2.1", None), Cycle("2.0", None), Cycle("1.21", date(2026, 4, 13))),
+        "endoflife.date hashicorp-vault; images 2.1.0 and 2.1.1 are published since autumn 2026",
+    ),
     Product("OpenBao", ("openbao/openbao",), (Cycle("2.6", None), Cycle("2.5", date(2026, 7, 14))), "endoflife.date openbao"),
     Product(
         "cert-manager",
@@ -139,7 +177,13 @@ PRODUCTS: Final = (
         "endoflife.date grafana",
     ),
     Product("Loki", ("grafana/loki",), (Cycle("3.7", None), Cycle("3.6", None)), "endoflife.date grafana-loki", newest=2),
-    Product("Tempo", ("grafana/tempo",), (Cycle("3.0", None), Cycle("2.10", None)), "grafana/tempo tags: both patched 2026-08-13", newest=2),
+    Product(
+        "Tempo",
+        ("grafana/tempo",),
+        (Cycle("3.1", None), Cycle("3.0", None), Cycle("2.10", None)),
+        "grafana/tempo tags: 3.0 and 2.10 both patched 2026-08-13, 3.1.0 published since",
+        newest=3,
+    ),
     Product("Traefik", ("library/traefik", "traefik/traefik"), (Cycle("3.7", None), Cycle("3.6", date(2026, 8, 16))), "endoflife.date traefik"),
     Product(
         "etcd",

@@ -234,10 +234,10 @@ class Network:
                     for name in rule.named:
                         outside |= resolved[name]
                 for mask, ports in self.allowed_by(policy, rule, outside):
-                    _spread(segments, mask, ports)
+                    spread(segments, mask, ports)
                 addresses = rule_addresses(rule)
                 if addresses and outside:
-                    _spread_addresses(reach, addresses, outside)
+                    spread_addresses(reach, addresses, outside)
         return Side(True, policies, _grouped(segments), tuple(reach))
 
     def allowed_by(self, policy: Policy, rule: Rule, ports: Ports) -> Iterator[tuple[int, Ports]]:
@@ -345,7 +345,7 @@ def merged(reach: Iterable[tuple[Intervals, Ports]]) -> Reach:
     return tuple((addresses, ports) for ports, addresses in groups.items())
 
 
-def _spread(segments: list[tuple[int, Ports]], mask: int, ports: Ports) -> None:
+def spread(segments: list[tuple[int, Ports]], mask: int, ports: Ports) -> None:
     """Adds ports towards some workloads to a disjoint partition."""
     for position in range(len(segments)):
         there, had = segments[position]
@@ -365,7 +365,7 @@ def _spread(segments: list[tuple[int, Ports]], mask: int, ports: Ports) -> None:
         segments.append((mask, ports))
 
 
-def _spread_addresses(reach: list[tuple[Intervals, Ports]], addresses: Intervals, ports: Ports) -> None:
+def spread_addresses(reach: list[tuple[Intervals, Ports]], addresses: Intervals, ports: Ports) -> None:
     """Adds ports towards some addresses to a disjoint partition."""
     for position in range(len(reach)):
         there, had = reach[position]

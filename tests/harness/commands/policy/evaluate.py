@@ -94,7 +94,8 @@ def _tell(policies: PolicySet, shown: list[tuple[Object, Result]], rows: list[tu
             f"{item.locate()}: {item.id}: {result.policy}{where}: {mark}: {result.message if result.status is Status.FAIL else result.reason or result.message}"
         )
     counts = Counter(result.status for _, result in rows)
-    out(f"{len(rows)} results: " + ", ".join(f"{counts[status]} {status}" for status in Status if counts[status]))
+    said = ", ".join(f"{counts[status]} {status}" for status in Status if counts[status])
+    out(f"{len(rows)} results: {said}" if rows else "no policy is about any of the objects")
 
 
 def _document(world: World, policies: PolicySet, shown: list[tuple[Object, Result]], rows: list[tuple[Object, Result]]) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 Source: Kyverno 1.19, ``pkg/cel/autogen``. A policy whose only rule is about ``v1`` ``pods`` (and which selects neither by object labels nor by
 name, and excludes nothing) also applies to pod controllers: every ``object.spec`` and ``object.metadata`` of its text, the messages included,
-becomes that of the pod template, ``object.metadata.namespace`` too, which templates do not have (later versions leave it alone).
+becomes that of the pod template; only ``.namespace`` stays the workload's own.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from harness.model.shapes import items, mapping
@@ -72,5 +73,5 @@ def rewrite(text: str, config: str) -> str:
     # In this order, as upstream: what the first replacement writes has no "object.metadata" in it.
     for place in ("spec", "metadata"):
         for root in ("object", "oldObject"):
-            text = text.replace(f"{root}.{place}", f"{root}.{template}.{place}")
+            text = re.sub(rf"{root}\.{place}(?!\.namespace(?![A-Za-z0-9_]))", f"{root}.{template}.{place}", text)
     return text

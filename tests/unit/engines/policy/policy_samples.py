@@ -9,7 +9,7 @@ from harness.engines.policy import PolicySet, Request, Result, Sources
 Body = dict[str, Any]
 
 POD_RULE: Body = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["pods"]}
-EVERYTHING: Body = {"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"], "resources": ["*"]}
+EVERYTHING: Body = {"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"], "resources": ["*/*"]}
 
 
 def rules(*entries: Body, **more: Any) -> Body:

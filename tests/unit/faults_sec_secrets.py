@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from seeded import Edit, fault
+from seeded import Edit, Place, fault
 
 KIND, TENANT, BASE = "clusters/kind", "clusters/base/tenants/tenant-a", "clusters/base/infrastructure"
 VALUES, RECEIVER, TOKEN = f"{KIND}/cluster-sealed-values.yaml", f"{BASE}/flux/receiver/sealedsecret.yaml", f"{TENANT}/apps/sealedsecret.yaml"
+CONFIGS = f"{BASE}/vault/configs"
 
 # fmt: off
 SEALED = (
@@ -36,7 +37,23 @@ REFERENCES = (
     fault("issuer-before-its-authority", "SEC203", f"{BASE}/cert-manager/controllers/kustomization.yaml", "resources:\n", "resources:\n  - early.clusterissuer.yaml\n", "secretName: platform-root-ca", where=f"{BASE}/cert-manager/controllers/early.clusterissuer.yaml", also=(Edit(f"{BASE}/cert-manager/controllers/early.clusterissuer.yaml", None, "---\napiVersion: cert-manager.io/v1\nkind: ClusterIssuer\nmetadata:\n  name: early\nspec:\n  ca:\n    secretName: platform-root-ca\n"),)),
     fault("sealed-and-never-read", "SEC204", f"{TENANT}/apps/deployment.yaml", "            - name: PODINFO_JWT_SECRET\n              valueFrom:\n                secretKeyRef:\n                  name: podinfo-token\n                  key: token\n", "", "name: podinfo-token", where=TOKEN),
 )
+
+VAULT = (
+    fault("capability-misspelt", "SEC401", f"{CONFIGS}/cert-manager.policy.hcl", '"create", "update"', '"create", "updte"', '"updte"]'),
+    fault("declaration-misspelt", "SEC401", f"{CONFIGS}/platform.vault", "mount kv kv", "mounts kv kv", "mounts kv kv -version=2"),
+    fault("tenant-writes-policies", "SEC402", f"{CONFIGS}/cert-manager.policy.hcl", "# The issuer", 'path "sys/policies/acl/*" {\n  capabilities = ["update"]\n}\n# The issuer', 'path "sys/policies/acl/*" {'),
+    fault("path-of-another-tenant", "SEC403", f"{TENANT}/apps/vaultstaticsecret.yaml", "path: tenants/tenant-a/podinfo", "path: tenants/tenant-b/podinfo", "path: tenants/tenant-b/podinfo"),
+    fault("policy-of-the-job-too-narrow", "SEC403", f"{CONFIGS}/vault-config.policy.hcl", 'path "pki/roles/*"', 'path "pki/role/*"', "write pki/roles/internal", where=f"{CONFIGS}/platform.vault", and_at=(Place(f"{CONFIGS}/tenant.vault", 'write pki/roles/"$tenant"'),)),
+    fault("role-of-another-account", "SEC404", f"{CONFIGS}/platform.vault", "bound_service_account_names=vault-issuer", "bound_service_account_names=cert-manager", "role: cert-manager", where=f"{BASE}/cert-manager-vault/configs/clusterissuer.yaml"),
+    fault("audience-of-somebody-else", "SEC404", f"{TENANT}/apps/vaultauth.yaml", "    audiences:\n      - vault", "    audiences:\n      - https://vault", "role: tenant-a"),
+    fault("kv-of-another-version", "SEC405", f"{CONFIGS}/platform.vault", "mount kv kv -version=2", "mount kv kv -version=1", "type: kv-v2", where=f"{TENANT}/apps/vaultstaticsecret.yaml"),
+    fault("role-of-the-engine-missing", "SEC405", f"{TENANT}/apps/vaultdynamicsecret.yaml", "path: creds/tenant-a-reader", "path: creds/tenant-a-writer", "path: creds/tenant-a-writer"),
+    fault("policy-for-all-tenants", "SEC406", f"{CONFIGS}/tenant.policy.hcl", 'path "kv/data/tenants/TENANT/*"', 'path "kv/data/tenants/*"', 'path "kv/data/tenants/*" {'),
+    fault("role-for-everybody", "SEC407", f"{CONFIGS}/platform.vault", "bound_service_account_names=vault-snapshot", "bound_service_account_names=*", "write auth/kubernetes/role/vault-snapshot"),
+    fault("no-restart-after-rotation", "SEC408", f"{TENANT}/apps/vaultstaticsecret.yaml", "  rolloutRestartTargets:\n    - kind: Deployment\n      name: podinfo\n", "", "  destination:\n    name: podinfo-static"),
+    fault("vault-unchecked", "SEC409", f"{TENANT}/apps/vaultconnection.yaml", "skipTLSVerify: false", "skipTLSVerify: true", "skipTLSVerify: true"),
+)
 # fmt: on
 
-FAULTS = (*SEALED, *IN_GIT, *REFERENCES)
+FAULTS = (*SEALED, *IN_GIT, *REFERENCES, *VAULT)
 UNSEEDED = {"SEC205": "only charts of ours have webhooks whose authority is injected, and their annotations are not ours to edit"}

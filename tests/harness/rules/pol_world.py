@@ -1,0 +1,267 @@
+"""The policies of one cluster, and what they say of everything it gets (derived once, shared by the POL rules)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from fnmatch import translate
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from harness.engines.policy import PolicyId, PolicySet, Request, Resources, Sources, Status
+from harness.engines.policy.lookup import Objects
+from harness.engines.policy.matching import Constraints
+from harness.engines.selectors import selector_matches
+from harness.flux.kinds import HELM_RELEASE, KUSTOMIZATION
+from harness.flux.world import CRD
+from harness.model.shapes import items, mapping, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from harness.engines.policy import Resource, Result
+    from harness.flux.world import World
+    from harness.model import Object
+
+Json = dict[str, Any]
+
+KYVERNO: Final = "policies.kyverno.io"
+LEGACY: Final = "kyverno.io"
+ADMISSION: Final = "admissionregistration.k8s.io"
+EXCEPTION: Final = f"PolicyException.{KYVERNO}"
+#: Kinds (``Kind.group``) that hold a policy with ``spec.matchConstraints``.
+POLICY_KINDS: Final = (
+    *(f"{prefix}{kind}Policy.{KYVERNO}" for prefix in ("", "Namespaced") for kind in ("Deleting", "Generating", "ImageValidating", "Mutating", "Validating")),
+    f"MutatingAdmissionPolicy.{ADMISSION}",
+    f"ValidatingAdmissionPolicy.{ADMISSION}",
+)
+BINDING: Final = f"ValidatingAdmissionPolicyBinding.{ADMISSION}"
+_LEGACY_KINDS: Final = (f"ClusterPolicy.{LEGACY}", f"Policy.{LEGACY}", f"PolicyException.{LEGACY}")
+_EVERYTHING: Final = (*POLICY_KINDS, BINDING, EXCEPTION, *_LEGACY_KINDS)
+
+#: What Kyverno's chart leaves alone when the cluster does not say (``config.resourceFilters``).
+_FILTERS: Final = (
+    "[Event,*,*] [*/*,kube-system,*] [*/*,kube-public,*] [*/*,kube-node-lease,*] [Node,*,*] [APIService,*,*] [TokenReview,*,*] [Binding,*,*] [ReplicaSet,*,*]"
+)
+_FILTER: Final = re.compile(r"\[([^,\]]*),([^,\]]*),([^\]]*)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a policy said of an object, or of a pod that the object makes (``pod``)."""
+
+    item: Object
+    result: Result
+    pod: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """Everything the policies of a cluster said. ``by_object`` holds what did not pass; ``exceptions`` those that let something off."""
+
+    policies: PolicySet
+    by_object: Mapping[str, tuple[Said, ...]] = field(default_factory=dict)
+    unknown: tuple[Said, ...] = ()
+    used_exceptions: frozenset[str] = frozenset()
+
+
+def has_policies(world: World) -> bool:
+    """Whether there is any policy in a cluster."""
+    return bool(world.of(*POLICY_KINDS, *_LEGACY_KINDS))
+
+
+def reviewed(world: World) -> Reviewed:
+    """What the cluster's policies say when every object of the cluster is created, by who applies it."""
+    resources = Resources(item.body for item in world.of(CRD))
+    bodies = [item.body for item in world.of(*_EVERYTHING) if not is_expired(item, world)]
+    namespaces = {item.name: _labelled(item.body) for item in world.of("Namespace")}
+    policies = PolicySet(
+        bodies,
+        resources=resources,
+        namespaces=namespaces,
+        sources=Sources(lookup=Objects((item.body for item in world.objects), resources), now=datetime.combine(world.today, datetime.min.time(), UTC)),
+    )
+    found: dict[str, list[Said]] = defaultdict(list)
+    unknown: list[Said] = []
+    used: set[str] = set()
+    left_alone = _Filters(world, namespaces)
+    for item, body, pod in _requests(world):
+        user = _applier(item, world)
+        known = {said.result.policy for said in found.get(str(item.id), ())} if pod else frozenset()
+        for result in policies.review(Request(body, user=user)):
+            used.update(result.exceptions)
+            if result.status in (Status.PASS, Status.SKIP) or result.policy in known or left_alone(result.policy, body):
+                continue
+            said = Said(item, result, pod)
+            if result.status is Status.NOT_EVALUATED:
+                unknown.append(said)
+            else:
+                found[str(item.id)].append(said)
+    return Reviewed(policies, {name: tuple(said) for name, said in found.items()}, tuple(unknown), frozenset(used))
+
+
+def is_expired(item: Object, world: World) -> bool:
+    """Whether an exception has ended: Kyverno does not apply it any more."""
+    if str(item.group_kind) != EXCEPTION:
+        return False
+    end = moment(item.spec.get("expiresAt"))
+    return end is not None and end.date() < world.today
+
+
+def moment(value: Any) -> datetime | None:
+    """A point in time (RFC 3339), or None when it is none."""
+    try:
+        found = datetime.fromisoformat(text(value))
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
+
+
+def matches_something(world: World) -> dict[str, bool]:
+    """For each policy of a cluster (``Kind/name``), whether its match constraints cover anything the cluster gets.
+
+    Match conditions are not looked at: a policy against node ports covers Services. A policy about deletions or subresources covers what
+    could be deleted or has the subresource.
+    """
+    found = world.of(*POLICY_KINDS)
+    if not found:
+        return {}
+    resources = Resources(item.body for item in world.of(CRD))
+    namespaces = {item.name: _labelled(item.body) for item in world.of("Namespace")}
+    there: dict[tuple[str, str], list[tuple[Json, Resource]]] = defaultdict(list)
+    for _item, body, _pod in _requests(world):
+        resource = resources.of_object(body)
+        there[resource.group, resource.plural].append((body, resource))
+    return {policy_name(item): _covers(item, there, resources, namespaces) for item in found}
+
+
+def policy_name(item: Object) -> str:
+    """``Kind/[namespace/]name``, as :class:`PolicyId` prints it."""
+    return str(PolicyId(item.kind, item.namespace, item.name))
+
+
+def _covers(item: Object, there: Mapping[tuple[str, str], list[tuple[Json, Resource]]], resources: Resources, namespaces: Mapping[str, Json]) -> bool:
+    kyverno = item.group == KYVERNO
+    constraints = mapping(item.spec.get("matchConstraints"))
+    for rule in map(mapping, items(constraints.get("resourceRules"))) if items(constraints.get("resourceRules")) else ({},):
+        alone = Constraints({**constraints, **({"resourceRules": [rule]} if rule else {})}, kyverno=kyverno)
+        operations = [text(each) for each in items(rule.get("operations"))] or ["CREATE"]
+        operation = "CREATE" if "*" in operations else operations[0]
+        subresources = {plural.partition("/")[2] for plural in map(text, items(rule.get("resources")))} or {""}
+        for group, plural in alone.resources():
+            for body, resource in _candidates(there, group, plural):
+                inside = text(mapping(body.get("metadata")).get("namespace"))
+                if item.namespace and inside != item.namespace:
+                    continue
+                for subresource in subresources:
+                    request = Request(
+                        None if operation == "DELETE" else body,
+                        old_object=body if operation in ("DELETE", "UPDATE") else None,
+                        operation=operation,
+                        namespace=namespaces.get(inside),
+                        subresource="" if subresource == "*" else subresource,
+                    )
+                    if alone.match(request, resource, resources).matched:
+                        return True
+    return False
+
+
+def _candidates(there: Mapping[tuple[str, str], list[tuple[Json, Resource]]], group: str, plural: str) -> Iterator[tuple[Json, Resource]]:
+    if "*" not in (group, plural):
+        yield from there.get((group, plural), ())
+        return
+    for (other, resource), found in there.items():
+        if group in ("*", other) and plural in ("*", resource):
+            yield from found
+
+
+def _requests(world: World) -> Iterator[tuple[Object, Json, bool]]:
+    """Every object, and every pod that a controller will create from a template (with the object that holds the template)."""
+    for item in world.objects:
+        # Definitions are large, and no null is read in one.
+        yield item, item.body if str(item.group_kind) == CRD else without_nulls(item.body), False
+    for pod in world.pods:
+        if pod.object.kind != "Pod" and pod.object.kind != "PodTemplate":
+            metadata = {**without_nulls(dict(pod.metadata)), "name": f"{pod.object.name}-0", "namespace": pod.namespace}
+            yield pod.object, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": without_nulls(dict(pod.spec))}, True
+
+
+def without_nulls(value: Any) -> Any:
+    """A body as the API server decodes it: a null field is an absent one. The very same value when there is none."""
+    if isinstance(value, dict):
+        found = {key: without_nulls(entry) for key, entry in value.items() if entry is not None}
+        return value if len(found) == len(value) and all(found[key] is value[key] for key in found) else found
+    if isinstance(value, list):
+        entries = [without_nulls(entry) for entry in value]
+        return value if all(new is old for new, old in zip(entries, value, strict=True)) else entries
+    return value
+
+
+def _applier(item: Object, world: World) -> Json:
+    """The user that applies an object: the service account of its Kustomization or HelmRelease, or Flux's own."""
+    name, namespace = "kustomize-controller", "flux-system"
+    link = item.applier
+    if link is not None:
+        kind = {"HelmRelease": HELM_RELEASE, "Kustomization": KUSTOMIZATION}.get(link.kind, "")
+        name = "helm-controller" if link.kind == "HelmRelease" else name
+        applier = world.find(kind, link.namespace, link.name)
+        account = text(applier.spec.get("serviceAccountName")) if applier is not None else ""
+        name, namespace = (account, link.namespace) if account else (name, namespace)
+    return user_of(namespace, name)
+
+
+@lru_cache(maxsize=256)
+def user_of(namespace: str, name: str) -> Json:
+    """``userInfo`` of a service account."""
+    groups = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"]
+    return {"username": f"system:serviceaccount:{namespace}:{name}", "groups": groups}
+
+
+def _labelled(namespace: Json) -> Json:
+    """A Namespace with the label that the API server gives it."""
+    metadata = mapping(namespace.get("metadata"))
+    labels = {**mapping(metadata.get("labels")), "kubernetes.io/metadata.name": text(metadata.get("name"))}
+    return {**namespace, "metadata": {**metadata, "labels": labels}}
+
+
+class _Filters:
+    """What Kyverno never looks at: its ``resourceFilters``, and namespaces that its webhooks do not select. The API server has no such filters."""
+
+    def __init__(self, world: World, namespaces: Mapping[str, Json]) -> None:
+        self._namespaces = namespaces
+        config = next((item for item in world.of("ConfigMap") if "resourceFilters" in mapping(item.body.get("data"))), None)
+        data = mapping(config.body.get("data")) if config is not None else {}
+        own = f" [*/*,{config.namespace},*]" if config is not None else ""
+        self._filters = tuple(_filters((text(data.get("resourceFilters")) or _FILTERS) + own * ("webhooks" not in data)))
+        try:
+            self._selector = mapping(mapping(json.loads(text(data.get("webhooks")) or "{}")).get("namespaceSelector"))
+        except ValueError:
+            self._selector = {}
+        self._known: dict[tuple[str, str, str], bool] = {}
+
+    def __call__(self, policy: PolicyId, body: Json) -> bool:
+        if policy.kind.endswith("AdmissionPolicy"):
+            return False
+        metadata = mapping(body.get("metadata"))
+        key = (text(body.get("kind")), text(metadata.get("namespace")), text(metadata.get("name")))
+        if key not in self._known:
+            self._known[key] = self._left_alone(body, *key)
+        return self._known[key]
+
+    def _left_alone(self, body: Json, kind: str, namespace: str, name: str) -> bool:
+        if any(kinds.fullmatch(kind) and spaces.fullmatch(namespace) and names.fullmatch(name) for kinds, spaces, names in self._filters):
+            return True
+        home = self._namespaces.get(namespace) if namespace else _labelled(body) if kind == "Namespace" else None
+        labels = mapping(mapping(home.get("metadata")).get("labels")) if home is not None else {"kubernetes.io/metadata.name": namespace}
+        return bool(namespace or home is not None) and selector_matches(self._selector, labels) is False
+
+
+def _filters(given: str) -> Iterator[tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]]:
+    """``[Kind,namespace,name]`` with wildcards; the kind may carry its group and version (``*/*`` is every kind)."""
+    for kind, namespace, name in _FILTER.findall(given):
+        bare = kind.rpartition("/")[2] if not kind.endswith("/?*") else ""
+        if bare:
+            yield tuple(re.compile(translate(part.strip() or "*")) for part in (bare, namespace, name))  # type: ignore[misc]

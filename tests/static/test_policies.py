@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from harness.report.cases import Family
 from harness.rules.pol_cases import Bench
 from harness.source.repository import Repository
 
 if TYPE_CHECKING:
     from harness.source.policycases import PolicyCase
+
+test_rule = Family("POL")
 
 BENCH = Bench.of_repository(Repository(Path(__file__).parents[2]))
 

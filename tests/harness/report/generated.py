@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from harness.report.catalog import CATALOG, catalog
 from harness.report.components import README, readme
 from harness.rules import all_rules
+from harness.rules.pol_table import README as POLICIES
+from harness.rules.pol_table import document
 
 if TYPE_CHECKING:
     from harness.flux.workspace import Workspace
@@ -15,4 +17,7 @@ if TYPE_CHECKING:
 def generated_files(workspace: Workspace) -> list[tuple[str, str]]:
     """Every generated document: its path in the repository, and the text it should have. Raises MarkersError when one has no place for it."""
     clusters = {root.name: root.path for root in workspace.clusters}
-    return [(CATALOG, catalog(all_rules())), (README, readme(workspace.repository, clusters))]
+    documents = [(CATALOG, catalog(all_rules())), (README, readme(workspace.repository, clusters))]
+    if workspace.repository.is_dir("policies"):
+        documents.append((POLICIES, document(workspace.repository, clusters)))
+    return documents

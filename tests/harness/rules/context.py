@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from harness.rules.pol_coverage import policies_of
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import date
 
     from harness.flux.world import World
-    from harness.model import Problem
+    from harness.model import Location, Problem
     from harness.source.repository import Repository
 
 
@@ -26,6 +29,8 @@ class ClusterSummary:
     kustomizations: tuple[str, ...]
     releases: tuple[str, ...]
     used_variables: frozenset[str]
+    policies: Mapping[str, tuple[Location, bool]] = field(default_factory=dict)
+    """Every admission policy: where it is, and whether it is about anything the cluster gets."""
 
 
 @dataclass
@@ -50,4 +55,5 @@ class Context:
             kustomizations=tuple(sorted(f"{namespace}/{name}" for namespace, name in world.kustomizations)),
             releases=tuple(sorted(f"{namespace}/{name}" for namespace, name in world.releases)),
             used_variables=world.used_variables,
+            policies=policies_of(world),
         )

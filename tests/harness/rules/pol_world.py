@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.engines.policy import PolicyId, PolicySet, Request, Resources, Sources, Status
 from harness.engines.policy.lookup import Objects
-from harness.engines.policy.matching import Constraints
 from harness.engines.selectors import selector_matches
 from harness.flux.kinds import HELM_RELEASE, KUSTOMIZATION
 from harness.flux.world import CRD
@@ -22,7 +21,7 @@ from harness.model.shapes import items, mapping, text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from harness.engines.policy import Resource, Result
+    from harness.engines.policy import Result
     from harness.flux.world import World
     from harness.model import Object
 
@@ -65,7 +64,8 @@ class Reviewed:
     policies: PolicySet
     by_object: Mapping[str, tuple[Said, ...]] = field(default_factory=dict)
     unknown: tuple[Said, ...] = ()
-    used_exceptions: frozenset[str] = frozenset()
+    exempted: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    """How many objects an exception (``namespace/name``) lets off a policy (its kind and name) that would refuse them."""
 
 
 def has_policies(world: World) -> bool:
@@ -77,22 +77,23 @@ def reviewed(world: World) -> Reviewed:
     """What the cluster's policies say when every object of the cluster is created, by who applies it."""
     resources = Resources(item.body for item in world.of(CRD))
     bodies = [item.body for item in world.of(*_EVERYTHING) if not is_expired(item, world)]
-    namespaces = {item.name: _labelled(item.body) for item in world.of("Namespace")}
-    policies = PolicySet(
-        bodies,
-        resources=resources,
-        namespaces=namespaces,
-        sources=Sources(lookup=Objects((item.body for item in world.objects), resources), now=datetime.combine(world.today, datetime.min.time(), UTC)),
-    )
+    namespaces = {item.name: labelled(item.body) for item in world.of("Namespace")}
+    sources = Sources(lookup=Objects((item.body for item in world.objects), resources), now=datetime.combine(world.today, datetime.min.time(), UTC))
+    policies = PolicySet(bodies, resources=resources, namespaces=namespaces, sources=sources)
+    strict = None
     found: dict[str, list[Said]] = defaultdict(list)
     unknown: list[Said] = []
-    used: set[str] = set()
+    exempted: dict[tuple[str, str, str], int] = defaultdict(int)
     left_alone = _Filters(world, namespaces)
-    for item, body, pod in _requests(world):
+    for item, body, pod in requests(world):
         user = _applier(item, world)
         known = {said.result.policy for said in found.get(str(item.id), ())} if pod else frozenset()
         for result in policies.review(Request(body, user=user)):
-            used.update(result.exceptions)
+            if result.exceptions and result.status in (Status.PASS, Status.SKIP):
+                strict = strict or PolicySet(_without_exceptions(bodies), resources=resources, namespaces=namespaces, sources=sources)
+                if any(other.status in (Status.FAIL, Status.ERROR) for other in strict.review(Request(body, user=user)) if other.policy == result.policy):
+                    for name in result.exceptions:
+                        exempted[name, result.policy.kind, result.policy.name] += 1
             if result.status in (Status.PASS, Status.SKIP) or result.policy in known or left_alone(result.policy, body):
                 continue
             said = Said(item, result, pod)
@@ -100,7 +101,14 @@ def reviewed(world: World) -> Reviewed:
                 unknown.append(said)
             else:
                 found[str(item.id)].append(said)
-    return Reviewed(policies, {name: tuple(said) for name, said in found.items()}, tuple(unknown), frozenset(used))
+    return Reviewed(policies, {name: tuple(said) for name, said in found.items()}, tuple(unknown), dict(exempted))
+
+
+def _without_exceptions(bodies: list[Json]) -> list[Json]:
+    """The policies that some exception is for, with none of them."""
+    exceptions = [body for body in bodies if body.get("kind") == "PolicyException"]
+    named = {text(mapping(ref).get("name")) for body in exceptions for ref in items(mapping(body.get("spec")).get("policyRefs"))}
+    return [body for body in bodies if body.get("kind") != "PolicyException" and text(mapping(body.get("metadata")).get("name")) in named]
 
 
 def is_expired(item: Object, world: World) -> bool:
@@ -120,65 +128,7 @@ def moment(value: Any) -> datetime | None:
     return found if found.tzinfo is not None else None
 
 
-def matches_something(world: World) -> dict[str, bool]:
-    """For each policy of a cluster (``Kind/name``), whether its match constraints cover anything the cluster gets.
-
-    Match conditions are not looked at: a policy against node ports covers Services. A policy about deletions or subresources covers what
-    could be deleted or has the subresource.
-    """
-    found = world.of(*POLICY_KINDS)
-    if not found:
-        return {}
-    resources = Resources(item.body for item in world.of(CRD))
-    namespaces = {item.name: _labelled(item.body) for item in world.of("Namespace")}
-    there: dict[tuple[str, str], list[tuple[Json, Resource]]] = defaultdict(list)
-    for _item, body, _pod in _requests(world):
-        resource = resources.of_object(body)
-        there[resource.group, resource.plural].append((body, resource))
-    return {policy_name(item): _covers(item, there, resources, namespaces) for item in found}
-
-
-def policy_name(item: Object) -> str:
-    """``Kind/[namespace/]name``, as :class:`PolicyId` prints it."""
-    return str(PolicyId(item.kind, item.namespace, item.name))
-
-
-def _covers(item: Object, there: Mapping[tuple[str, str], list[tuple[Json, Resource]]], resources: Resources, namespaces: Mapping[str, Json]) -> bool:
-    kyverno = item.group == KYVERNO
-    constraints = mapping(item.spec.get("matchConstraints"))
-    for rule in map(mapping, items(constraints.get("resourceRules"))) if items(constraints.get("resourceRules")) else ({},):
-        alone = Constraints({**constraints, **({"resourceRules": [rule]} if rule else {})}, kyverno=kyverno)
-        operations = [text(each) for each in items(rule.get("operations"))] or ["CREATE"]
-        operation = "CREATE" if "*" in operations else operations[0]
-        subresources = {plural.partition("/")[2] for plural in map(text, items(rule.get("resources")))} or {""}
-        for group, plural in alone.resources():
-            for body, resource in _candidates(there, group, plural):
-                inside = text(mapping(body.get("metadata")).get("namespace"))
-                if item.namespace and inside != item.namespace:
-                    continue
-                for subresource in subresources:
-                    request = Request(
-                        None if operation == "DELETE" else body,
-                        old_object=body if operation in ("DELETE", "UPDATE") else None,
-                        operation=operation,
-                        namespace=namespaces.get(inside),
-                        subresource="" if subresource == "*" else subresource,
-                    )
-                    if alone.match(request, resource, resources).matched:
-                        return True
-    return False
-
-
-def _candidates(there: Mapping[tuple[str, str], list[tuple[Json, Resource]]], group: str, plural: str) -> Iterator[tuple[Json, Resource]]:
-    if "*" not in (group, plural):
-        yield from there.get((group, plural), ())
-        return
-    for (other, resource), found in there.items():
-        if group in ("*", other) and plural in ("*", resource):
-            yield from found
-
-
-def _requests(world: World) -> Iterator[tuple[Object, Json, bool]]:
+def requests(world: World) -> Iterator[tuple[Object, Json, bool]]:
     """Every object, and every pod that a controller will create from a template (with the object that holds the template)."""
     for item in world.objects:
         # Definitions are large, and no null is read in one.
@@ -186,7 +136,21 @@ def _requests(world: World) -> Iterator[tuple[Object, Json, bool]]:
     for pod in world.pods:
         if pod.object.kind != "Pod" and pod.object.kind != "PodTemplate":
             metadata = {**without_nulls(dict(pod.metadata)), "name": f"{pod.object.name}-0", "namespace": pod.namespace}
-            yield pod.object, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": without_nulls(dict(pod.spec))}, True
+            yield pod.object, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": _with_host_ports(without_nulls(dict(pod.spec)))}, True
+
+
+def _with_host_ports(spec: Json) -> Json:
+    """A pod's spec with the ports of the node that the API server fills in for pods in the node's network (``SetDefaults_Pod``)."""
+    if spec.get("hostNetwork") is not True:
+        return spec
+    filled = dict(spec)
+    for name in ("containers", "initContainers"):
+        if name in spec:
+            filled[name] = [
+                {**body, "ports": [{"hostPort": port.get("containerPort"), **port} for port in map(mapping, items(body["ports"]))]} if "ports" in body else body
+                for body in map(mapping, items(spec[name]))
+            ]
+    return filled
 
 
 def without_nulls(value: Any) -> Any:
@@ -220,7 +184,7 @@ def user_of(namespace: str, name: str) -> Json:
     return {"username": f"system:serviceaccount:{namespace}:{name}", "groups": groups}
 
 
-def _labelled(namespace: Json) -> Json:
+def labelled(namespace: Json) -> Json:
     """A Namespace with the label that the API server gives it."""
     metadata = mapping(namespace.get("metadata"))
     labels = {**mapping(metadata.get("labels")), "kubernetes.io/metadata.name": text(metadata.get("name"))}
@@ -235,7 +199,8 @@ class _Filters:
         config = next((item for item in world.of("ConfigMap") if "resourceFilters" in mapping(item.body.get("data"))), None)
         data = mapping(config.body.get("data")) if config is not None else {}
         own = f" [*/*,{config.namespace},*]" if config is not None else ""
-        self._filters = tuple(_filters((text(data.get("resourceFilters")) or _FILTERS) + own * ("webhooks" not in data)))
+        given = text(data.get("resourceFilters"))
+        self._filters = tuple(_filters((given if _FILTER.search(given) else _FILTERS) + own * ("webhooks" not in data)))
         try:
             self._selector = mapping(mapping(json.loads(text(data.get("webhooks")) or "{}")).get("namespaceSelector"))
         except ValueError:
@@ -254,7 +219,7 @@ class _Filters:
     def _left_alone(self, body: Json, kind: str, namespace: str, name: str) -> bool:
         if any(kinds.fullmatch(kind) and spaces.fullmatch(namespace) and names.fullmatch(name) for kinds, spaces, names in self._filters):
             return True
-        home = self._namespaces.get(namespace) if namespace else _labelled(body) if kind == "Namespace" else None
+        home = self._namespaces.get(namespace) if namespace else labelled(body) if kind == "Namespace" else None
         labels = mapping(mapping(home.get("metadata")).get("labels")) if home is not None else {"kubernetes.io/metadata.name": namespace}
         return bool(namespace or home is not None) and selector_matches(self._selector, labels) is False
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from harness.engines.images import Use, inventory, try_parse
+from harness.engines.images import Use, try_parse
 from harness.engines.images.inventory import CONTAINER, VOLUME
 from harness.engines.register import Component, Line
 from harness.flux.kinds import HELM_RELEASE
 from harness.model.shapes import items, mapping, text
+from harness.rules.image_uses import all_uses
 from harness.rules.lif_charts import chart_at, chart_name
 from harness.source.intent import FOLDER, Intent, IntentFault, read_intent
 
@@ -179,7 +180,7 @@ def pinned(world: World) -> tuple[Pinned, ...]:
     """Everything a cluster pins that the register could speak of. For :meth:`World.derive`."""
     register = world.derive(of_world)
     entries = [entry for entry in register.entries if entry.holds_in(world.cluster.name)] if register is not None else []
-    found = [_image(use, use.image, entries) for use in inventory(world.objects) if use.how in (CONTAINER, VOLUME) and use.image is not None]
+    found = [_image(use, use.image, entries) for use in world.derive(all_uses) if use.how in (CONTAINER, VOLUME) and use.image is not None]
     for release in world.of(HELM_RELEASE):
         rendered = world.releases.get((release.namespace, release.name))
         name = chart_name(release, world)

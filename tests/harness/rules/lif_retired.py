@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from harness.engines.images.inventory import ARGUMENT, FIELD, VARIABLE, uses_of
+from harness.engines.images.inventory import ARGUMENT, FIELD, VARIABLE
 from harness.engines.lifecycle import ApiState, api_status
 from harness.flux.kinds import SOURCE_GROUP
 from harness.flux.world import CRD
@@ -12,6 +12,7 @@ from harness.model import Severity
 from harness.model.pods import TEMPLATES, pod_of
 from harness.model.shapes import items, mapping, text
 from harness.rules.base import Objects, Registry, Violation, violation
+from harness.rules.image_uses import uses
 from harness.rules.lif import is_image
 from harness.rules.lif_api import releases
 from harness.rules.lif_facts import RETIRED, Retired
@@ -78,37 +79,42 @@ def stored_versions(definition: Object, world: World) -> Iterator[Violation]:
     controls=("NIST-SA-22", "NIST-SI-2"),
 )
 def no_pointer(item: Object, world: World) -> Iterator[Violation]:
-    for retired in RETIRED:
+    for retired, at, what in _pointers(item, world):
         if retired.since <= world.today:
-            for at, what in _pointers(item, retired):
-                found = f"{what}: {retired.name} is retired since {retired.since.isoformat()}"
-                yield violation(item, *at, found=found, expect=retired.instead, fix=f"replace it by {retired.instead} ({retired.source})")
+            found = f"{what}: {retired.name} is retired since {retired.since.isoformat()}"
+            yield violation(item, *at, found=found, expect=retired.instead, fix=f"replace it by {retired.instead} ({retired.source})")
 
 
-def _pointers(item: Object, retired: Retired) -> Iterator[tuple[Pointer, str]]:
+def _pointers(item: Object, world: World) -> Iterator[tuple[Retired, Pointer, str]]:
     kind = str(item.group_kind)
     if kind in _SOURCES:
         url = text(item.spec.get("url"))
-        if any(url == each or url.startswith((f"{each}/", f"{each}.git")) for each in retired.urls):
-            yield ("spec", "url"), f"url {url}"
+        for retired in RETIRED:
+            if any(url == each or url.startswith((f"{each}/", f"{each}.git")) for each in retired.urls):
+                yield retired, ("spec", "url"), f"url {url}"
     elif kind == _CLASS:
         controller = text(item.spec.get("controller"))
-        if controller in retired.controllers:
-            yield ("spec", "controller"), f"controller {controller}"
+        for retired in RETIRED:
+            if controller in retired.controllers:
+                yield retired, ("spec", "controller"), f"controller {controller}"
     elif kind == _INGRESS:
-        for name in _annotated(item.annotations, retired):
-            yield ("metadata", "annotations", name), f"annotation {name}"
+        yield from _annotated(item.annotations, ())
     else:
         pod = pod_of(item)
-        for name in _annotated(pod.annotations, retired) if pod is not None else ():
-            yield (*(pod.at if pod is not None else ()), "metadata", "annotations", name), f"annotation {name}"
-        for use in uses_of(item):
-            if use.how in (ARGUMENT, VARIABLE, FIELD) and use.image is not None and is_image(use.image.repository, retired.images):
-                yield use.at, f"image {use.text} ({use.how})"
+        if pod is not None:
+            yield from _annotated(pod.annotations, pod.at)
+        for use in uses(item, world):
+            if use.how in (ARGUMENT, VARIABLE, FIELD) and use.image is not None:
+                for retired in RETIRED:
+                    if is_image(use.image.repository, retired.images):
+                        yield retired, use.at, f"image {use.text} ({use.how})"
 
 
-def _annotated(annotations: object, retired: Retired) -> list[str]:
-    return sorted(str(name) for name in mapping(annotations) if str(name).startswith(retired.annotations)) if retired.annotations else []
+def _annotated(annotations: object, at: Pointer) -> Iterator[tuple[Retired, Pointer, str]]:
+    for name in sorted(map(str, mapping(annotations))):
+        for retired in RETIRED:
+            if retired.annotations and name.startswith(retired.annotations):
+                yield retired, (*at, "metadata", "annotations", name), f"annotation {name}"
 
 
 RULES: Final = tuple(LIF.rules)

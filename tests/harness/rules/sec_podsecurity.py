@@ -50,6 +50,11 @@ def _pods(world: World) -> dict[str, list[PodTemplate]]:
     return found
 
 
+def _unknown(world: World) -> tuple[Object, ...]:
+    """What looks as if it makes pods, of kinds that only their operators know."""
+    return tuple(item for item, _ in unknown_templates(world.objects))
+
+
 @SEC.rule(
     "SEC501",
     title="every pod passes the Pod Security level that its namespace enforces",
@@ -155,7 +160,7 @@ def _has_unseen_pods(namespace: str, world: World) -> bool:
         rendered = world.releases.get((release.namespace, release.name))
         if target == namespace and (rendered is None or rendered.chart is None):
             return True
-    return any(item.namespace == namespace for item, _ in unknown_templates(world.objects))
+    return any(item.namespace == namespace for item in world.derive(_unknown))
 
 
 def not_evaluated(world: World) -> list[NotEvaluated]:
@@ -169,8 +174,7 @@ def not_evaluated(world: World) -> list[NotEvaluated]:
         elif pod.namespace not in labels:
             why = f"no Namespace {pod.namespace or 'default'} is applied here, so its labels are unknown"
             entries.append(NotEvaluated(str(pod.object.id), "Pod Security", why))
-    for item, _ in unknown_templates(world.objects):
-        entries.append(NotEvaluated(str(item.id), "Pod Security", "a pod template of a kind that only its operator knows"))
+    entries += [NotEvaluated(str(item.id), "Pod Security", "a pod template of a kind that only its operator knows") for item in world.derive(_unknown)]
     return entries
 
 

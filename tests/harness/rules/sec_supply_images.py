@@ -6,13 +6,14 @@ import fnmatch
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
-from harness.engines.images import Image, Use, inventory, moving
+from harness.engines.images import Image, Use, moving
 from harness.engines.images.inventory import CONTAINER, VOLUME
 from harness.flux.kinds import SOURCE_GROUP
 from harness.model import Location, NotEvaluated, Severity
 from harness.model.pods import TEMPLATES
 from harness.model.shapes import items, mapping, text
 from harness.rules.base import Clusters, Objects, Registry, Violation, WholeRepository, violation
+from harness.rules.image_uses import all_uses, uses
 from harness.rules.sec_supply_intent import PATH, of_world, read
 
 if TYPE_CHECKING:
@@ -27,22 +28,6 @@ SEC: Final = Registry()
 _PODS: Final = Objects(tuple(TEMPLATES))
 _SOURCES: Final = tuple(f"{kind}.{SOURCE_GROUP}" for kind in ("Bucket", "GitRepository", "HelmRepository", "OCIRepository"))
 _IMAGES_DOCS: Final = "kubernetes.io/docs/concepts/containers/images"
-
-
-def _inventory(world: World) -> tuple[Use, ...]:
-    return inventory(world.objects)
-
-
-def _by_object(world: World) -> dict[Object, list[Use]]:
-    found: dict[Object, list[Use]] = defaultdict(list)
-    for use in world.derive(_inventory):
-        found[use.object].append(use)
-    return found
-
-
-def uses(item: Object, world: World) -> list[Use]:
-    """The images an object names."""
-    return world.derive(_by_object).get(item, [])
 
 
 def _pulled(item: Object, world: World) -> Iterator[tuple[Use, Image]]:
@@ -154,7 +139,7 @@ def _matches(glob: str, image: Image) -> bool:
 )
 def one_version(world: World) -> Iterator[Violation]:
     tags: dict[str, dict[str, Use]] = defaultdict(dict)
-    for use in world.derive(_inventory):
+    for use in world.derive(all_uses):
         if use.image is not None and use.how in (CONTAINER, VOLUME):
             tags[use.image.repository].setdefault(use.image.digest or use.image.tag or "latest", use)
     for repository, by_tag in sorted(tags.items()):
@@ -218,7 +203,7 @@ def entries_used(world: World) -> Iterator[Violation]:
     if allowed is None:
         return
     cluster = world.cluster.name
-    images = {use.image.repository for use in world.derive(_inventory) if use.image is not None}
+    images = {use.image.repository for use in world.derive(all_uses) if use.image is not None}
     urls = {text(source.spec.get("url")) or text(source.spec.get("endpoint")) for source in world.of(*_SOURCES)}
     taken = {("images", entry.index) for name in images if (entry := allowed.image(name, cluster)) is not None}
     taken |= {("sources", entry.index) for url in urls if (entry := allowed.source(url.removesuffix(".git"), cluster) or allowed.source(url, cluster))}
@@ -256,7 +241,7 @@ def readable_file(context: Context) -> Iterator[Violation]:
 
 def not_evaluated(world: World) -> list[NotEvaluated]:
     """Images that only the cluster knows, and repositories that say nothing about where images may come from."""
-    unknown = [use for use in world.derive(_inventory) if world.is_unknown(use.text)]
+    unknown = [use for use in world.derive(all_uses) if world.is_unknown(use.text)]
     entries = [NotEvaluated(str(use.object.id), f"image {use.text}", "only the cluster knows it") for use in unknown]
     if world.derive(of_world) is None:
         what = "where images and sources come from (SEC703, SEC704, SEC707, SEC708)"

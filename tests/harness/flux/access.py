@@ -34,6 +34,8 @@ _APPLIERS: Final = {
     "resourcesets": "flux-operator",
     "terraforms": "tf-controller",
 }
+#: How the content of a Secret comes into what is applied.
+_READS: Final = {"kustomizations": "substituteFrom or decryption", "helmreleases": "valuesFrom"}
 _SOURCES: Final = {
     "GitRepository": "gitrepositories",
     "OCIRepository": "ocirepositories",
@@ -121,6 +123,9 @@ def _flux(policy: Policy, around: Surroundings, programs: dict[str, PodTemplate]
             for account in accounts:
                 if policy.allows(controller, Request("impersonate", "", "serviceaccounts", "", account.name, namespace)):
                     yield Loan("flux:apply", resource, namespace, account, f"has {program} apply objects as {account}")
+            if resource in _READS and policy.allows(controller, Request("get", "", "secrets", "", "any", namespace)):
+                # Values and keys are read with the controller's own rights, whatever account the rest is applied as.
+                yield Loan("flux:apply", resource, namespace, None, f"has {program} read Secrets of {namespace} by {_READS[resource]}", reads=True)
             if not default:
                 yield Loan("flux:apply", resource, namespace, controller, f"has {program} apply objects as itself, {controller}")
 

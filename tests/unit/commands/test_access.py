@@ -172,6 +172,7 @@ class TestList:
             "in shop\n"
             "  get: secrets\n"
             "    Role/shop/reader rules[0] at rbac.yaml:20 by RoleBinding/shop/reader\n"
+            "    ! secrets:read: reads Secrets, which list and watch show whole\n"
             "  patch: deployments.apps/scale\n"
             "    Role/shop/reader rules[1] at rbac.yaml:23 by RoleBinding/shop/reader\n"
         )
@@ -203,6 +204,43 @@ class TestPaths:
         assert json.loads(asks("paths", "--to", "cluster-admin", "--format", "json", on="more.yaml").out) == []
 
 
+class TestMatrix:
+    def test_a_line_for_each_resource(self, asks: Callable[..., Said]) -> None:
+        assert asks("matrix", "sa:shop/web", "-n", "shop").out == (
+            "sa:shop/web            get list watch create update patch delete deletecollection\n"
+            "deployments.apps/scale  -   -     -     -      -      y     -           -\n"
+            "secrets                 y   -     -     -      -      -     -           -\n"
+        )
+        table = json.loads(asks("matrix", "sa:shop/web", "-n", "shop", "--all", "--format", "json").out)["resources"]
+        assert set(table["pods"].values()) == {"-"}
+        assert "nodes" not in table
+
+    def test_names_allow_some_only(self, tmp_path: Path, asks: Callable[..., Said]) -> None:
+        (tmp_path / "named.yaml").write_text(RBAC.replace("    verbs: [get]", "    resourceNames: [x]\n    verbs: [get, create]"), encoding="utf-8")
+        cells = json.loads(asks("matrix", "sa:shop/web", "-n", "shop", "--format", "json", on="named.yaml").out)["resources"]["secrets"]
+        assert (cells["get"], cells["create"]) == ("n", "-")
+
+
+class TestDangers:
+    def test_every_dangerous_right_with_its_rule(self, asks: Callable[..., Said]) -> None:
+        said = asks("dangers", on="more.yaml")
+        assert said.out == (
+            "group:devs\n"
+            "  warning nodes:proxy: get nodes/proxy everywhere\n"
+            "          ClusterRole/kubelets rules[0] at more.yaml:45\n"
+            "sa:shop/web\n"
+            "  warning secrets:read: get secrets in shop\n"
+            "          Role/shop/reader rules[0] at more.yaml:20\n"
+            "2 dangerous rights of 2 subjects\n"
+        )
+        assert said.code == 1
+
+    def test_of_one_subject_and_json(self, asks: Callable[..., Said]) -> None:
+        (entry,) = json.loads(asks("dangers", "sa:shop/web", "--format", "json").out)
+        assert (entry["danger"], entry["binding"], entry["grant"]["at"]) == ("secrets:read", "RoleBinding/shop/reader", "rbac.yaml:20")
+        assert asks("dangers", "user:bob").code == 0
+
+
 class TestDiff:
     def test_what_was_gained_with_its_severity(self, tmp_path: Path, asks: Callable[..., Said], command: Callable[..., Said]) -> None:
         one, two = str(tmp_path / "rbac.yaml"), str(tmp_path / "more.yaml")
@@ -219,6 +257,10 @@ class TestDiff:
     def test_clusters_by_name(self, fleet: Fleet) -> None:
         assert fleet("access", "diff", "one", "one").out == "0 rights gained\n"
         assert fleet("access", "diff", "one", "two").err == "error: there is no cluster two: there are one\n"
+
+
+def test_what_the_node_authorizer_decides_is_not_evaluated(asks: Callable[..., Said]) -> None:
+    assert "not evaluated: the Node authorizer" in asks("can", "user:system:node:one", "get", "secrets", "-n", "shop").err
 
 
 def test_a_cluster_without_rbac_says_so(fleet: Fleet) -> None:

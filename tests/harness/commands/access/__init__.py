@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.commands.access import can, diff, holdings, paths, who_can
+from harness.commands.access import can, dangers, diff, holdings, matrix, paths, who_can
 
 if TYPE_CHECKING:
     from harness.commands import Command
 
 HELP = "who may do what: ask, list, follow where rights lead, compare"
-COMMANDS: dict[str, Command] = {"can": can, "who-can": who_can, "list": holdings, "paths": paths, "diff": diff}
+COMMANDS: dict[str, Command] = {
+    "can": can,
+    "who-can": who_can,
+    "list": holdings,
+    "matrix": matrix,
+    "dangers": dangers,
+    "paths": paths,
+    "diff": diff,
+}

@@ -15,7 +15,7 @@ import json
 from typing import TYPE_CHECKING
 
 from harness.commands.access.shared import access_to, add_format, add_request, held_json, held_lines, request_of, subject_of, told
-from harness.commands.common import add_subject, out, subject
+from harness.commands.common import add_subject, out, subject, warn
 
 if TYPE_CHECKING:
     import argparse
@@ -37,6 +37,8 @@ def run(workspace: Workspace, options: argparse.Namespace) -> int:
     who = subject_of(options.subject)
     access = access_to(subject(workspace, options))
     request = request_of(options, access)
+    if who.name.startswith("system:node:") or who.name == "system:nodes":
+        warn("not evaluated: the Node authorizer, which lets a kubelet reach what its own pods refer to; RBAC alone is asked")
     decision = access.policy.decide(who, request, options.group)
     if options.format == "json":
         held = held_json(decision.held) if decision.held is not None else None

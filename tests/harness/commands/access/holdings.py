@@ -4,7 +4,8 @@
   access list group:devs -n shop
   access list user:alice --everyone --format json
 
-What everybody may do, because of the groups the API server puts people into, is shown with --everyone only.
+A line with ! says what a rule lends beyond its words. What everybody may do, because of the groups the API server puts people into, is
+shown with --everyone only.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from harness.commands.access.shared import access_to, add_format, held_json, rule_text, subject_of
+from harness.commands.access.shared import access_to, add_format, held_json, lent, rule_text, subject_of
 from harness.commands.common import add_subject, bold, out, subject
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def run(workspace: Workspace, options: argparse.Namespace) -> int:
         if (options.namespace is None or each.namespace in ("", options.namespace)) and (options.everyone or str(each.binding.subjects[each.position]) in own)
     ]
     if options.format == "json":
-        out(json.dumps({"subject": str(who), "rights": [held_json(each) for each in held]}, indent=2))
+        out(json.dumps({"subject": str(who), "rights": [{**held_json(each), "lends": lent(each)} for each in held]}, indent=2))
         return 0
     out(f"{who}: {len(held)} rules")
     place = None
@@ -52,4 +53,6 @@ def run(workspace: Workspace, options: argparse.Namespace) -> int:
             out(bold(f"in {place}" if place else "everywhere"))
         out(f"  {rule_text(each.rule)}")
         out(f"    {each.grant} by {each.binding}")
+        for line in lent(each):
+            out(f"    ! {line}")
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harness.commands.common import CommandError, warn
+from harness.engines.rbac.dangers import rights_of
 from harness.engines.rbac.rules import Request
 from harness.engines.rbac.subjects import parse_subject
 from harness.flux.access import Access, access_of
@@ -121,6 +122,12 @@ def held_json(held: Held) -> dict[str, Any]:
         "namespace": held.namespace or "*",
         "grant": grant_json(held.grant),
     }
+
+
+def lent(held: Held) -> list[str]:
+    """What a rule lends beyond its words, one line for each danger."""
+    rights = (right for right in rights_of(held.rule) if not (right.danger.outside and held.namespace))
+    return list(dict.fromkeys(f"{right.danger.id}: {right.danger.says}" for right in rights))
 
 
 def held_lines(held: Held) -> list[str]:

@@ -49,6 +49,8 @@ POD_MAKERS: Final = (
     ("ray.io", "rayclusters"),
     ("ray.io", "rayjobs"),
 )
+#: Those whose template cannot be changed once they are made.
+_FIXED: Final = frozenset({("", "pods"), ("batch", "jobs"), ("tekton.dev", "taskruns"), ("tekton.dev", "pipelineruns"), ("argoproj.io", "workflows")})
 _FLUX: Final = (
     ("kustomize.toolkit.fluxcd.io", "kustomizations"),
     ("helm.toolkit.fluxcd.io", "helmreleases"),
@@ -280,6 +282,8 @@ def _single(rule: Rule) -> Iterator[Right]:
             for group, resource in danger.targets:
                 # A name takes away what has none: making objects, and deleting them all.
                 effective = tuple(verb for verb in verbs if "/" in resource or verb not in ("create", "deletecollection")) if rule.names else verbs
+                if danger.id == "pods:create" and (group, resource) in _FIXED:
+                    effective = tuple(verb for verb in effective if verb == "create")
                 if effective and (ALL in rule.groups or group in rule.groups) and _grants(rule, resource):
                     yield Right(danger, effective, group, resource, rule.names)
 

@@ -204,7 +204,10 @@ class Escalation:
             yield _Edge(needs, ("pods", namespace), "has the policy engine alter the pods of the namespace")
         for loan in self._loans.get((danger, resource), ()):
             if namespace in (ALL, loan.namespace) and ("" in (name, loan.name) or name == loan.name):
-                yield _Edge(needs, ADMIN if loan.gain is None else ("as", loan.gain), loan.says)
+                if loan.reads:
+                    yield _Edge(needs, ("right", "secrets:read", "secrets", loan.namespace, ""), loan.says)
+                else:
+                    yield _Edge(needs, ADMIN if loan.gain is None else ("as", loan.gain), loan.says)
 
     def _of_bind(self, fact: Fact, resource: str, namespace: str, name: str) -> Iterator[_Edge]:
         write = ("right", "bindings:write")
@@ -288,7 +291,7 @@ def _right(right: Right, namespace: str, name: str) -> Fact | None:
         return ("right", danger, "", namespace, "")
     if danger == "bindings:write":
         name = ""
-    elif danger == "secrets:write" or (danger == "pods:create" and resource in ("pods", "jobs")):
+    elif danger == "secrets:write":
         if "create" not in verbs:
             return None
     elif danger == "admission:write" or danger.startswith("policies:"):

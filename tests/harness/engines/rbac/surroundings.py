@@ -26,6 +26,7 @@ class Loan(NamedTuple):
     """What a controller does for whoever has a right: who has ``danger`` on ``resource`` in ``namespace`` gains ``gain``.
 
     ``gain`` is a subject one then acts as, or None for the whole cluster. ``name`` narrows the loan to one object; ``says`` tells how.
+    With ``reads``, it is the Secrets of the namespace that are gained, and nothing else.
     """
 
     danger: str
@@ -34,6 +35,7 @@ class Loan(NamedTuple):
     gain: Subject | None
     says: str
     name: str = ""
+    reads: bool = False
 
 
 class Running(NamedTuple):

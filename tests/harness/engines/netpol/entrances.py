@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from harness.engines.netpol.workloads import Workload
     from harness.model import Object, Pointer
 
-INGRESS: Final = "Ingress.networking.k8s.io"
-CLASS: Final = "IngressClass.networking.k8s.io"
 #: What the images of a controller are called, by the controller an IngressClass or GatewayClass names, or by the API group of its own routes.
 _IMAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "nginx.org/ingress-controller": ("nginx-ingress", "nginx-plus-ingress"),
@@ -64,12 +62,12 @@ def entrances(objects: Sequence[Object], network: Network, services: Services) -
     from harness.engines.netpol.services import Resolution
 
     images = _images(network.workloads)
-    classes = {item.name: item for item in objects if str(item.group_kind) == CLASS}
-    gateways = {(item.namespace, item.name): item for item in objects if str(item.group_kind) == f"Gateway.{_GATEWAY}"}
-    gateway_classes = {item.name: text(item.spec.get("controllerName")) for item in objects if str(item.group_kind) == f"GatewayClass.{_GATEWAY}"}
+    classes = {item.name: item for item in objects if item.kind == "IngressClass"}
+    gateways = {(item.namespace, item.name): item for item in objects if item.kind == "Gateway" and item.group == _GATEWAY}
+    gateway_classes = {item.name: text(item.spec.get("controllerName")) for item in objects if item.kind == "GatewayClass"}
     found = []
     for item in objects:
-        if str(item.group_kind) == SERVICE:
+        if item.kind == SERVICE and not item.group:
             if item.spec.get("type") in ("LoadBalancer", "NodePort") or items(item.spec.get("externalIPs")):
                 for each in ports_of(item):
                     resolution = services.resolve(item, each.name or each.port, each.protocol)
@@ -94,7 +92,7 @@ def _images(workloads: Iterable[Workload]) -> list[tuple[Workload, str]]:
 
 
 def _controller_names(item: Object, classes: Mapping[str, Object], gateways: Mapping[tuple[str, str], Object], gateway_classes: Mapping[str, str]) -> list[str]:
-    if str(item.group_kind) == INGRESS:
+    if item.kind == "Ingress":
         name = text(item.spec.get("ingressClassName")) or text(item.annotations.get("kubernetes.io/ingress.class"))
         default = [each for each in classes.values() if each.annotations.get("ingressclass.kubernetes.io/is-default-class") == "true"]
         chosen = classes.get(name) if name else (default[0] if default else None)
@@ -108,8 +106,7 @@ def _controller_names(item: Object, classes: Mapping[str, Object], gateways: Map
 
 def _references(item: Object) -> Iterator[tuple[Pointer, str, str, int | str | None]]:
     """The Services an object forwards to: pointer, namespace, name and port."""
-    kind = str(item.group_kind)
-    if kind == INGRESS:
+    if item.kind == "Ingress" and item.group == "networking.k8s.io":
         yield from _ingress(item)
     elif item.group == "k8s.nginx.org" and item.kind in ("VirtualServer", "VirtualServerRoute", "TransportServer"):
         for index, each in _bodies(item.spec.get("upstreams")):
@@ -121,7 +118,7 @@ def _references(item: Object) -> Iterator[tuple[Pointer, str, str, int | str | N
                 if each.get("kind", "Service") == "Service":
                     place = ("spec", "rules", index, "backendRefs", number)
                     yield place, text(each.get("namespace")) or item.namespace, text(each.get("name")), _port(each.get("port"))
-    elif kind == "Route.route.openshift.io":
+    elif item.kind == "Route" and item.group == "route.openshift.io":
         targets = [("to",), *(("alternateBackends", index) for index, _ in _bodies(item.spec.get("alternateBackends")))]
         for at in targets:
             each = mapping(item.get("spec", *at))
@@ -133,7 +130,7 @@ def _references(item: Object) -> Iterator[tuple[Pointer, str, str, int | str | N
                 if each.get("kind", "Service") == "Service":
                     place = ("spec", "routes", index, "services", number)
                     yield place, text(each.get("namespace")) or item.namespace, text(each.get("name")), _port(each.get("port"))
-    elif kind == "HTTPProxy.projectcontour.io":
+    elif item.kind == "HTTPProxy" and item.group == "projectcontour.io":
         for index, route in _bodies(item.spec.get("routes")):
             for number, each in _bodies(route.get("services")):
                 yield ("spec", "routes", index, "services", number), item.namespace, text(each.get("name")), _port(each.get("port"))

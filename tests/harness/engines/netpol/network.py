@@ -24,7 +24,7 @@ from harness.engines.netpol.addresses import EVERYWHERE, IPV4, IPV6
 from harness.engines.netpol.intervals import EMPTY, Intervals
 from harness.engines.netpol.labels import LabelIndex, Selector, positions
 from harness.engines.netpol.others import other_policies
-from harness.engines.netpol.policies import EGRESS, INGRESS, NETWORK_POLICY, Peer, Policy, Refused, Rule, read_policy
+from harness.engines.netpol.policies import EGRESS, INGRESS, KIND, Peer, Policy, Refused, Rule, read_policy
 from harness.engines.netpol.ports import ALL, NONE, Ports
 from harness.engines.netpol.workloads import ORDINALS, Namespace, Workload, populate
 
@@ -97,7 +97,7 @@ class Network:
     ) -> None:
         self.known: Final = addresses or Addresses()
         self.blocks_match_pods: Final = blocks_match_pods
-        read = [read_policy(item) for item in objects if str(item.group_kind) == NETWORK_POLICY and item.body.get("apiVersion") == "networking.k8s.io/v1"]
+        read = [read_policy(item) for item in objects if item.kind == KIND and item.body.get("apiVersion") == "networking.k8s.io/v1"]
         self.policies: Final = tuple(each for each in read if isinstance(each, Policy))
         self.refused: Final = tuple(each for each in read if isinstance(each, Refused))
         #: Policies of other kinds, which are not evaluated.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.model import Location, Object, Pointer
 
 INGRESS, EGRESS = "Ingress", "Egress"
-NETWORK_POLICY: Final = "NetworkPolicy.networking.k8s.io"
+KIND: Final = "NetworkPolicy"
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from harness.model import Object, Pointer
 
 SERVICE: Final = "Service"
-_SLICE: Final = "EndpointSlice.discovery.k8s.io"
 _DEPTH: Final = 4
 
 
@@ -71,12 +70,11 @@ class Services:
     def of(cls, network: Network, objects: Sequence[Object]) -> Services:
         found = cls(network)
         for item in objects:
-            kind = str(item.group_kind)
-            if kind == SERVICE:
+            if item.kind == SERVICE and not item.group:
                 found.every[item.namespace, item.name] = item
-            elif kind == "Endpoints":
+            elif item.kind == "Endpoints" and not item.group:
                 found._endpoints[item.namespace, item.name] = item
-            elif kind == _SLICE:
+            elif item.kind == "EndpointSlice" and item.group == "discovery.k8s.io":
                 found._slices[item.namespace, text(item.labels.get("kubernetes.io/service-name"))].append(item)
         return found
 

@@ -17,7 +17,7 @@ from harness.model.pods import PodTemplate, pods_of
 from harness.model.shapes import items, mapping, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from harness.model import Location, Object
 
@@ -35,6 +35,16 @@ _ADDED: Final[Mapping[str, tuple[str, ...]]] = {
     "Job": ("controller-uid", "batch.kubernetes.io/controller-uid"),
     "CronJob": ("controller-uid", "batch.kubernetes.io/controller-uid", "job-name", "batch.kubernetes.io/job-name"),
 }
+#: Kinds of others that make pods from a template like the built-in ones do: Argo Rollouts, OpenShift, Knative, KubeVirt.
+_OTHER_TEMPLATES: Final = frozenset(
+    {
+        "Rollout.argoproj.io",
+        "DeploymentConfig.apps.openshift.io",
+        "Service.serving.knative.dev",
+        "VirtualMachine.kubevirt.io",
+        "VirtualMachineInstanceReplicaSet.kubevirt.io",
+    }
+)
 _JOB_NAME: Final = ("job-name", "batch.kubernetes.io/job-name")
 _RUN_TIME: Final = frozenset((*(key for keys in _ADDED.values() for key in keys), *_JOB_NAME, "batch.kubernetes.io/job-completion-index"))
 
@@ -113,6 +123,7 @@ def populate(objects: Sequence[Object], assumed: Iterable[Workload] = (), *, ord
     """
     found = Population()
     templates = [pod for pod in pods_of(objects) if pod.object.kind != "PodTemplate"]
+    templates += _other_templates(objects)
     makers = {(pod.namespace, pod.object.kind, pod.object.name): pod for pod in templates}
     owned: dict[tuple[str, str, str], list[PodTemplate]] = defaultdict(list)
     for pod in templates:
@@ -130,6 +141,16 @@ def populate(objects: Sequence[Object], assumed: Iterable[Workload] = (), *, ord
     found.workloads.sort(key=lambda each: (each.namespace, each.kind, each.name))
     found.namespaces = _namespaces(objects, found.workloads)
     return found
+
+
+def _other_templates(objects: Iterable[Object]) -> Iterator[PodTemplate]:
+    """Pods that templates of other kinds describe. A virtual machine without a template of its own is its pod itself."""
+    for item in objects:
+        if item.kind == "VirtualMachineInstance" and item.group == "kubevirt.io":
+            yield PodTemplate(item, (), item.metadata, item.spec)
+        elif item.group and f"{item.kind}.{item.group}" in _OTHER_TEMPLATES:
+            body = mapping(item.spec.get("template"))
+            yield PodTemplate(item, ("spec", "template"), mapping(body.get("metadata")), mapping(body.get("spec")))
 
 
 def _owner(pod: PodTemplate, makers: Mapping[tuple[str, str, str], PodTemplate]) -> tuple[str, str, str] | None:
@@ -166,11 +187,7 @@ def _adopt(found: Population, owner: tuple[str, str, str], pods: list[PodTemplat
                     found.workloads[position] = replace(made, addresses=made.addresses | addresses, pods=tuple(sorted((*made.pods, *names))))
         elif maker is None and len(groups) == 1:
             first = _of_template(members[0], ordinals=False)[0]
-            kind, name = owner[1], owner[2]
-            suffix = f"-{text(members[0].labels.get('pod-template-hash'))}"
-            if kind == "ReplicaSet" and len(suffix) > 1 and name.endswith(suffix):
-                kind, name = "Deployment", name.removesuffix(suffix)
-            found.workloads.append(replace(first, kind=kind or first.kind, name=name or first.name, addresses=addresses, pods=names))
+            found.workloads.append(replace(first, kind=owner[1] or first.kind, name=owner[2] or first.name, addresses=addresses, pods=names))
         else:
             for each in members:
                 found.workloads += _of_template(each, ordinals=False)
@@ -238,9 +255,9 @@ def _addresses(item: Object) -> Intervals:
 def _namespaces(objects: Iterable[Object], workloads: Iterable[Workload]) -> dict[str, Namespace]:
     found: dict[str, Namespace] = {}
     for item in objects:
-        if str(item.group_kind) == "Namespace":
+        if item.kind == "Namespace" and not item.group:
             found[item.name] = Namespace(item.name, {**labels_of(item.labels), NAME_LABEL: item.name}, item)
-        elif str(item.group_kind) == "NetworkPolicy.networking.k8s.io":
+        elif item.kind == "NetworkPolicy" and item.group == "networking.k8s.io":
             found.setdefault(item.namespace, Namespace(item.namespace, {NAME_LABEL: item.namespace}))
     for each in workloads:
         found.setdefault(each.namespace, Namespace(each.namespace, {NAME_LABEL: each.namespace}))

@@ -201,10 +201,30 @@ def test_running_pods_belong_to_their_workload_unless_they_differ() -> None:
 
     found = Network(things(OWNED))
     assert {str(each): (each.pods, describe(each.addresses)) for each in found.workloads} == {
-        "Deployment/x/api": (("api-77-1", "api-77-2"), "no address"),
+        "ReplicaSet/x/api-77": (("api-77-1", "api-77-2"), "no address"),
         "Deployment/x/web": (("web-5d4-1",), "10.0.0.7"),
         "Pod/x/web-5d4-2": (("web-5d4-2",), "10.0.0.8"),
     }
+
+
+CUSTOM = """
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: web, namespace: x}
+spec: {template: {metadata: {labels: {app: web}}, spec: {containers: [{name: c, ports: [{name: http, containerPort: 80}]}]}}}
+---
+apiVersion: kubevirt.io/v1
+kind: VirtualMachine
+metadata: {name: vm, namespace: x}
+spec: {template: {metadata: {labels: {app: vm}}, spec: {domain: {}}}}
+"""
+
+
+def test_templates_of_other_kinds_make_pods_too() -> None:
+    from harness.engines.netpol.network import Network
+
+    found = Network([*things(CUSTOM), thing(policy("web", {"podSelector": {"matchLabels": {"app": "web"}}, "ingress": [{"from": [{"podSelector": {"matchLabels": {"app": "vm"}}}], "ports": [{"port": "http"}]}]}))])
+    assert {str(source): str(found.allowed(source, named(found, "x/web"))) for source in found.workloads} == {"Rollout/x/web": "none", "VirtualMachine/x/vm": "80/TCP"}
 
 
 def test_a_namespace_without_an_object_has_its_name() -> None:

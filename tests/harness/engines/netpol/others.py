@@ -58,7 +58,7 @@ _KINDS: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
     "network.openshift.io": ("OpenShift SDN", frozenset({"EgressNetworkPolicy", "NetNamespace"})),
     "crd.antrea.io": ("Antrea", frozenset({"NetworkPolicy", "ClusterNetworkPolicy", "Tier", "ClusterGroup", "Group"})),
     "kubeovn.io": ("Kube-OVN", frozenset({"SecurityGroup"})),
-    "k8s.cni.cncf.io": ("Multus", frozenset({"MultiNetworkPolicy"})),
+    "k8s.cni.cncf.io": ("Multus", frozenset({"MultiNetworkPolicy", "NetworkAttachmentDefinition"})),
     "vpcresources.k8s.aws": ("the AWS VPC CNI", frozenset({"SecurityGroupPolicy"})),
     "networking.k8s.aws": ("the AWS VPC CNI", frozenset({"ApplicationNetworkPolicy", "ClusterNetworkPolicy"})),
     "kuma.io": ("Kuma", frozenset({"MeshTrafficPermission", "TrafficPermission"})),

@@ -216,7 +216,8 @@ def _of_template(pod: PodTemplate, *, ordinals: bool) -> list[Workload]:
         for key in _JOB_NAME:
             labels.setdefault(key, item.name)
     pods = (item.name,) if item.kind == "Pod" else ()
-    made = Workload(item.kind, item.namespace, item.name, labels, _ports(pod), pod.host_network, item, pod, addresses=_addresses(item), pods=pods)
+    # Custom resources of plain manifests have no namespace where nobody knows that they are namespaced.
+    made = Workload(item.kind, item.namespace or "default", item.name, labels, _ports(pod), pod.host_network, item, pod, addresses=_addresses(item), pods=pods)
     if item.kind != "StatefulSet" or not ordinals:
         return [made]
     replicas, start = item.spec.get("replicas"), mapping(item.spec.get("ordinals")).get("start")

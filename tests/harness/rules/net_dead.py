@@ -130,8 +130,9 @@ def _single(ports: Ports) -> int:
 def _destinations(network: Network, policy: Policy, rule: Rule) -> list[Workload]:
     """The pods a rule's ports are about: the selected ones, or those of pod peers when no peer is an address. Empty when they are not all known."""
     if rule.direction == INGRESS:
-        return [network.workloads[position] for position in positions(network.selected[policy])]
-    if rule.peers is None or any(peer.cidr for peer in rule.peers):
+        # A policy for every pod of its namespace is also for the next one.
+        return [network.workloads[position] for position in positions(network.selected[policy])] if policy.selector.requirements else []
+    if rule.peers is None or any(peer.cidr or (peer.namespaces is not None and not peer.namespaces.requirements and peer.pods is None) for peer in rule.peers):
         return []
     return [network.workloads[position] for position in positions(network.rule_mask(policy, rule))]
 

@@ -140,6 +140,16 @@ class TestList:
         ]
         assert shop("list", "--namespace", "shpo").err == "error: there is no namespace shpo: there are other, shop\n"
 
+    def test_a_workload_narrows_it(self, shop: Callable[..., Said]) -> None:
+        said = shop("list", "--workload", "shop/db")
+        assert lines(said) == [
+            "1 connections between 1 workloads",
+            DB_BY_WEB,
+            "to and from addresses outside",
+            "ways in",
+            "Ingress shop/web through Pod/(elsewhere)/ingress-controller -> StatefulSet/shop/db 5432/TCP BLOCKED (none is let through)",
+        ]
+
     def test_json_holds_the_same(self, shop: Callable[..., Said]) -> None:
         document = json.loads(shop("list", "--format", "json").out)
         assert document["connections"][-1] == {"from": "Deployment/shop/web", "to": "StatefulSet/shop/db", "ports": "5432/TCP"}

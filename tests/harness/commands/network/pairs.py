@@ -31,6 +31,9 @@ HELP = "every connection that is allowed"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--namespace", action="append", default=[], metavar="NAME", help="only connections with an end in this namespace; may be repeated")
+    parser.add_argument(
+        "--workload", action="append", default=[], metavar="WORKLOAD", help="only connections of this one, [Kind/]namespace/name; may be repeated"
+    )
     parser.add_argument("--format", choices=("text", "json", "dot", "svg"), default="text", help="how to print (default: text)")
     shared.add_arguments(parser)
 
@@ -42,7 +45,7 @@ def run(workspace: Workspace, options: argparse.Namespace) -> int:
         raise CommandError(
             f"there is no namespace {', '.join(unknown)}: there are {', '.join(sorted(set(found.network.namespaces) - {shared.UNKNOWN.namespace}))}"
         )
-    document = as_json(found, set(options.namespace))
+    document = as_json(found, set(options.namespace), {shared.find_workload(found.network, words) for words in options.workload})
     if options.format == "json":
         out(json.dumps(document, indent=2))
     elif options.format == "dot":
@@ -54,11 +57,11 @@ def run(workspace: Workspace, options: argparse.Namespace) -> int:
     return 0
 
 
-def as_json(found: View, namespaces: set[str]) -> dict[str, Any]:
-    """Everything that is allowed, for machines; the other formats are made from it."""
+def as_json(found: View, namespaces: set[str], workloads: set[Workload]) -> dict[str, Any]:
+    """Everything that is allowed, for machines; the other formats are made from it. Empty sets choose everything."""
     network = found.network
     own = [each for each in network.workloads if each is not shared.UNKNOWN]
-    shown = {each for each in own if not namespaces or each.namespace in namespaces}
+    shown = {each for each in own if (not namespaces or each.namespace in namespaces) and (not workloads or each in workloads)}
     connections = [
         {"from": str(source), "to": str(destination), "ports": str(ports)}
         for source, destination, ports in network.connections()
@@ -77,7 +80,7 @@ def as_json(found: View, namespaces: set[str]) -> dict[str, Any]:
         "workloads": [_workload(network, each) for each in own if each in shown],
         "connections": connections,
         "outside": outside,
-        "entrances": _entrances(found, namespaces),
+        "entrances": _entrances(found, namespaces, {str(each) for each in workloads}),
         **shared.gaps_json(network),
     }
 
@@ -87,7 +90,7 @@ def _workload(network: Network, each: Workload) -> dict[str, Any]:
     return {"workload": str(each), "hostNetwork": each.host_network, "isolated": isolated, "note": each.note}
 
 
-def _entrances(found: View, namespaces: set[str]) -> list[dict[str, Any]]:
+def _entrances(found: View, namespaces: set[str], workloads: set[str]) -> list[dict[str, Any]]:
     listed: list[dict[str, Any]] = []
     for entrance in found.entrances:
         if namespaces and entrance.object.namespace not in namespaces and entrance.service[0] not in namespaces:
@@ -98,7 +101,8 @@ def _entrances(found: View, namespaces: set[str]) -> list[dict[str, Any]]:
             listed.append({**base, "through": who, "to": str(workload), "ports": str(ports), "allowed": str(allowed)})
         problems = [message for _, message in entrance.resolution.faults] + ([entrance.resolution.unknown] if entrance.resolution.unknown else [])
         listed += [{**base, "problem": message} for message in problems]
-    return [each for number, each in enumerate(listed) if each not in listed[:number]]
+    unique = [each for number, each in enumerate(listed) if each not in listed[:number]]
+    return [each for each in unique if not workloads or each.get("to") in workloads or each.get("through") in workloads]
 
 
 def _text(document: dict[str, Any]) -> None:

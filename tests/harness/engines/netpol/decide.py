@@ -103,9 +103,15 @@ def decide(network: Network, source: End, destination: End, asked: Ports = ALL) 
             ports, note = asked, "a pod always reaches itself"
         else:
             note = "this is about another pod of the same workload; a pod always reaches itself"
-    elif any(end.workload is not None and end.workload.host_network for end in (source, destination)):
+    elif any(_is_node(network, end) for end in (source, destination)):
         note = "a pod and the node it runs on always reach each other; this is about another node"
     return Decision(source, destination, asked, ports, egress, ingress, note)
+
+
+def _is_node(network: Network, end: End) -> bool:
+    if end.workload is not None:
+        return end.workload.host_network
+    return bool(end.addresses) and end.addresses.issubset(network.known.nodes)
 
 
 def _side(network: Network, direction: str, mine: End, other: End, asked: Ports) -> SideDecision:

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
+
+from harness.engines import names
+from harness.engines.report import is_elided
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -76,6 +80,7 @@ def read_selector(value: Any) -> tuple[Selector, list[tuple[tuple[str | int, ...
         if wanted is not None and not isinstance(wanted, str):
             faults.append((("matchLabels", str(key)), f"must be a string, not {wanted!r}"))
             continue
+        faults += [(("matchLabels", str(key)), message) for message in (*_key_faults(str(key)), *_value_faults(wanted or ""))]
         found.append(Requirement(str(key), "In", frozenset((wanted or "",))))
     expressions = value.get("matchExpressions")
     if expressions is not None and not isinstance(expressions, list):
@@ -104,7 +109,22 @@ def _expression(value: Any) -> tuple[Requirement | None, list[tuple[tuple[str | 
         return None, [(("values",), f"must be specified when operator is {operator}")]
     if operator in ("Exists", "DoesNotExist") and values:
         return None, [(("values",), f"may not be specified when operator is {operator}")]
+    wrong: list[tuple[tuple[str | int, ...], str]] = [(("key",), message) for message in _key_faults(key)]
+    wrong += [(("values", index), message) for index, each in enumerate(values or ()) for message in _value_faults(each)]
+    if wrong:
+        return None, wrong
     return Requirement(key, operator, frozenset(values or ())), []
+
+
+@lru_cache(maxsize=4096)
+def _key_faults(key: str) -> tuple[str, ...]:
+    return tuple(f"{message}, not {key!r}" for message in names.qualified_name(key))
+
+
+@lru_cache(maxsize=4096)
+def _value_faults(value: str) -> tuple[str, ...]:
+    """Text that the lock does not hold is no fault: nothing is known of it."""
+    return () if is_elided(value) else tuple(f"{message}, not {value!r}" for message in names.label_value(value))
 
 
 class LabelIndex:

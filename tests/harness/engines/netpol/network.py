@@ -181,7 +181,7 @@ class Network:
 
     def _is_inside(self, each: Workload, addresses: Intervals) -> bool:
         if each.host_network:
-            possible = self.known.nodes or IPV4
+            possible = each.addresses or self.known.nodes or IPV4
         elif not self.blocks_match_pods:
             return False
         else:
@@ -191,7 +191,7 @@ class Network:
     def uncertain(self, each: Workload, addresses: Intervals) -> bool:
         """Whether a set holds some, but not all, of the addresses that a workload could have, so that nobody can say whether it is in."""
         if each.host_network:
-            possible = self.known.nodes or EVERYWHERE
+            possible = each.addresses or self.known.nodes or EVERYWHERE
         else:
             possible = each.addresses or self.known.pods or EVERYWHERE
             if not self.blocks_match_pods:

@@ -225,7 +225,7 @@ def _block(body: Any, where: Pointer, at: Pointer, faults: list[tuple[Pointer, s
 
 def _port(body: dict[str, Any], at: Pointer, faults: list[tuple[Pointer, str]]) -> PortRule:
     protocol, port, end = body.get("protocol"), body.get("port"), body.get("endPort")
-    protocol = "TCP" if protocol is None or protocol == "" else protocol
+    protocol = "TCP" if protocol is None else protocol
     if protocol not in PROTOCOLS:
         faults.append(((*at, "protocol"), f"must be one of {', '.join(PROTOCOLS)}, not {protocol!r}"))
         protocol = "TCP"

@@ -32,6 +32,8 @@ REFUSED: list[tuple[str, Json, str]] = [
     ("range from nowhere", {"ingress": [{"ports": [{"endPort": 80}]}]}, "spec.ingress[0].ports[0].endPort: may not be specified when port is not specified"),
     ("port too high", {"ingress": [{"ports": [{"port": 65536}]}]}, "spec.ingress[0].ports[0].port: must be a name or a number from 1 to 65535, not 65536"),
     ("protocol in lower case", {"ingress": [{"ports": [{"protocol": "tcp"}]}]}, "spec.ingress[0].ports[0].protocol: must be one of TCP, UDP, SCTP, not 'tcp'"),
+    ("protocol that is empty", {"ingress": [{"ports": [{"protocol": ""}]}]}, "spec.ingress[0].ports[0].protocol: must be one of TCP, UDP, SCTP, not ''"),
+    ("label with a space", {"podSelector": {"matchLabels": {"a": "b c"}}}, "spec.podSelector.matchLabels.a: a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character, not 'b c'"),
     ("name that is none", {"ingress": [{"ports": [{"port": "80"}]}]}, "spec.ingress[0].ports[0].port: must contain at least one letter (a-z), not '80'"),
     ("In without values", {"podSelector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}, "spec.podSelector.matchExpressions[0].values: must be specified when operator is In"),
     ("Exists with values", {"podSelector": {"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["b"]}]}}, "spec.podSelector.matchExpressions[0].values: may not be specified when operator is Exists"),

@@ -6,7 +6,7 @@ Operator API (``arbitraryFSAccessThroughSMs``); Kyverno (the background controll
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -65,7 +65,7 @@ def access_of(world: World) -> Access:
     policy = Policy.of_objects(world.objects)
     bare = surroundings(world.objects, world.pods, policy)
     loans = (*bare.loans, *_loans(world, policy, bare))
-    return Access(policy, surroundings(world.objects, world.pods, policy, loans) if loans else bare, resources_of(world.objects))
+    return Access(policy, replace(bare, loans=loans), resources_of(world.objects))
 
 
 def _loans(world: World, policy: Policy, around: Surroundings) -> Iterator[Loan]:

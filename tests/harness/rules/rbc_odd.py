@@ -10,9 +10,10 @@ from harness.engines.rbac.roles import GROUP, read_subject
 from harness.engines.rbac.rules import read_rule
 from harness.engines.rbac.subjects import ANONYMOUS, UNAUTHENTICATED
 from harness.engines.selectors import selector_matches
-from harness.model import Severity
+from harness.model import NotEvaluated, Severity
 from harness.model.shapes import items, mapping, text
 from harness.rules.base import Objects, Registry, Violation, violation
+from harness.rules.order_makers import may_be_elsewhere
 from harness.rules.rbc_common import BINDINGS, PRACTICES, ROLES, access, from_chart, is_used, role_name, subjects_of
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def role_exists(binding: Object, world: World) -> Iterator[Violation]:
         yield violation(binding, "roleRef", found=f"roleRef.kind: {kind or 'none'}", expect="Role or ClusterRole")
     elif kind == "Role" and binding.kind == "ClusterRoleBinding":
         yield violation(binding, "roleRef", "kind", found=f"a ClusterRoleBinding to Role {name}", expect="a ClusterRole, or a RoleBinding")
-    elif ((binding.namespace or "default") if kind == "Role" else "", name) not in access(world).policy.roles:
+    elif (home := (binding.namespace or "default") if kind == "Role" else "", name) not in access(world).policy.roles and not may_be_elsewhere(world, home):
         where = f" in {binding.namespace}" if kind == "Role" else ""
         yield violation(binding, "roleRef", "name", found=f"{role_name(binding)} does not exist{where}", expect="a role that exists")
 
@@ -64,7 +65,7 @@ def account_exists(binding: Object, world: World) -> Iterator[Violation]:
     around = access(world).around
     for index, entry in subjects_of(binding):
         subject = read_subject(entry, (binding.namespace or "default") if binding.kind == "RoleBinding" else "")
-        if subject is None or subject.kind != "ServiceAccount" or around.exists(subject):
+        if subject is None or subject.kind != "ServiceAccount" or around.exists(subject) or may_be_elsewhere(world, subject.namespace):
             continue
         if subject.namespace == "kube-system" and (subject.namespace, subject.name) in defaults.service_accounts():
             continue
@@ -83,7 +84,7 @@ def account_exists(binding: Object, world: World) -> Iterator[Violation]:
 def role_is_bound(item: Object, world: World) -> Iterator[Violation]:
     policy = access(world).policy
     role = _role(item, world)
-    if role is not None and not is_used(policy, role) and defaults.cluster_role(item.name) is None:
+    if role is not None and not is_used(policy, role) and defaults.cluster_role(item.name) is None and not may_be_elsewhere(world, role.namespace):
         yield violation(item, "metadata", "name", found=f"nobody is bound to {role}", expect="a binding to it")
 
 
@@ -155,7 +156,7 @@ def aggregation_gathers(item: Object, world: World) -> Iterator[Violation]:
         yield violation(item, "aggregationRule", found="no clusterRoleSelectors", expect="at least one selector")
     for index, selector in enumerate(role.selectors):
         # A chart's role is filled by what others install; the default ones exist for that.
-        if not any(selector_matches(selector, each.labels) for each in others) and not from_chart(item):
+        if not any(selector_matches(selector, each.labels) for each in others) and not from_chart(item) and not may_be_elsewhere(world, ""):
             yield violation(
                 item, "aggregationRule", "clusterRoleSelectors", index, found="the selector matches no ClusterRole", expect="a ClusterRole with these labels"
             )
@@ -271,6 +272,24 @@ def _subject_problem(entry: dict[str, Any], cluster: bool) -> tuple[str, str] | 
     elif kind == "Group" and name.startswith("system:serviceaccount:"):
         return f"group {name}, which is the name of one account", "a subject of kind ServiceAccount, or group system:serviceaccounts:<namespace>"
     return None
+
+
+#: API groups of authorizers beside RBAC, and whose they are.
+_OTHER_AUTHORIZERS: Final = {
+    "authorization.openshift.io": "OpenShift's own roles",
+    "management.cattle.io": "Rancher's role templates",
+    "iam.kubesphere.io": "KubeSphere's roles",
+    "rbac.projectcalico.org": "Calico Enterprise's roles",
+}
+
+
+def not_evaluated(world: World) -> Iterator[NotEvaluated]:
+    for group, what in _OTHER_AUTHORIZERS.items():
+        number = sum(1 for item in world.objects if item.group == group and ("Role" in item.kind or "Binding" in item.kind))
+        if number:
+            yield NotEvaluated(world.cluster.name, f"{number} objects of {group}", f"{what} are turned into RBAC by a controller in the cluster")
+    if may_be_elsewhere(world, "") and world.of(*BINDINGS):
+        yield NotEvaluated("RBC301, RBC302, RBC303, RBC306", "whether roles, accounts and bindings exist", "some of the cluster's objects come from elsewhere")
 
 
 RULES: Final = tuple(RBC.rules)

@@ -263,6 +263,13 @@ def test_what_the_node_authorizer_decides_is_not_evaluated(asks: Callable[..., S
     assert "not evaluated: the Node authorizer" in asks("can", "user:system:node:one", "get", "secrets", "-n", "shop").err
 
 
+def test_what_another_authorizer_grants_is_not_evaluated(tmp_path: Path, asks: Callable[..., Said]) -> None:
+    role = "---\napiVersion: authorization.openshift.io/v1\nkind: Role\nmetadata:\n  name: r\n  namespace: shop\n"
+    (tmp_path / "shift.yaml").write_text(RBAC + role, encoding="utf-8")
+    said = asks("list", "sa:shop/web", on="shift.yaml")
+    assert said.err == ("not evaluated: 1 objects of authorization.openshift.io: OpenShift's own roles are turned into RBAC by a controller in the cluster\n")
+
+
 def test_a_cluster_without_rbac_says_so(fleet: Fleet) -> None:
     said = fleet("access", "can", "user:bob", "get", "secrets")
     assert said.code == 1

@@ -14,6 +14,7 @@ from harness.rules.engine import evaluate_repository, evaluate_world
 from harness.rules.rbc_cells import rows
 from harness.rules.rbc_common import holdings
 from harness.rules.rbc_intent import not_evaluated
+from harness.rules.rbc_odd import not_evaluated as odd_not_evaluated
 from harness.rules.rbc_paths import not_evaluated as paths_not_evaluated
 from harness.source.repository import Repository
 from hypothesis import HealthCheck, given, settings
@@ -154,3 +155,9 @@ def test_without_a_table_it_is_said_that_nothing_was_held_against_it(tmp_path: P
     built = world(tmp_path, [binding])
     assert [entry.subject for entry in (*not_evaluated(built), *paths_not_evaluated(built))] == ["RBC202, RBC203, RBC204", "RBC401, RBC402"]
     assert [*not_evaluated(world(tmp_path, [])), *paths_not_evaluated(world(tmp_path, []))] == []
+
+
+def test_what_other_authorizers_grant_is_not_evaluated(tmp_path: Path) -> None:
+    binding = {"apiVersion": "authorization.openshift.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "b"}}
+    told = [(entry.what, entry.why) for entry in odd_not_evaluated(world(tmp_path, [binding]))]
+    assert told == [("1 objects of authorization.openshift.io", "OpenShift's own roles are turned into RBAC by a controller in the cluster")]

@@ -9,6 +9,7 @@ from harness.engines.rbac.dangers import rights_of
 from harness.engines.rbac.rules import Request
 from harness.engines.rbac.subjects import parse_subject
 from harness.flux.access import Access, access_of
+from harness.rules import rbc_odd
 
 if TYPE_CHECKING:
     import argparse
@@ -77,10 +78,12 @@ def request_of(options: argparse.Namespace, access: Access) -> Request:
 
 
 def access_to(world: World) -> Access:
-    """The access of a world. Raises CommandError when it has no RBAC at all, because then every answer would be about nothing."""
+    """The access of a world. What stands in the way of a whole answer goes to standard error: no RBAC at all, other authorizers, objects from elsewhere."""
     access = world.derive(access_of)
     if not any(binding.object is not None for binding in access.policy.bindings) and not any(role.object is not None for role in access.policy.roles.values()):
         warn("not evaluated: there is no Role and no binding in what was given; only the API server's own are known")
+    for entry in rbc_odd.not_evaluated(world):
+        warn(f"not evaluated: {entry.what}: {entry.why}")
     return access
 
 

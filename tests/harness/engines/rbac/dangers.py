@@ -140,7 +140,7 @@ DANGERS: Final = (
         "exec",
         "runs commands in pods, or reaches their ports past NetworkPolicies",
         ("get", "create"),
-        _core("pods/exec", "pods/attach", "pods/portforward"),
+        _core("pods/exec", "pods/attach", "pods/portforward", "pods/proxy", "services/proxy"),
     ),
     Danger("pods:debug", "exec", "puts containers of its own into running pods", _CHANGE, _core("pods/ephemeralcontainers")),
     Danger("csr:create", "certificates", "asks for client certificates", ("create",), _of(_CERTIFICATES, "certificatesigningrequests"), outside=True),

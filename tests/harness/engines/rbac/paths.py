@@ -297,7 +297,7 @@ def _right(right: Right, namespace: str, name: str) -> Fact | None:
     elif danger == "admission:write" or danger.startswith("policies:"):
         if not verbs & {"create", "update", "patch"}:
             return None
-    elif resource == "pods/portforward":
+    elif resource in ("pods/portforward", "pods/proxy", "services/proxy"):
         return None
     return ("right", danger, resource, namespace, name)
 

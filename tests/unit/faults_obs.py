@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from seeded import Edit, Place, fault
 
 BASE, TENANT = "clusters/base/infrastructure", "clusters/base/tenants/tenant-a"
@@ -13,6 +15,11 @@ INTENT, METRICS = "tests/intent/telemetry.yaml", "tests/intent/metrics.yaml"
 RULES = f"{BASE}/kube-prometheus-stack/configs"
 CERT_RULES, VAULT_RULES, FLUX_RULES = (f"{BASE}/{path}/prometheusrule.yaml" for path in ("cert-manager/configs", "vault/configs", "flux/configs"))
 NODE_RULES, PODINFO_RULES = f"{RULES}/kubernetes.prometheusrule.yaml", f"{RULES}/podinfo.prometheusrule.yaml"
+ROOT = Path(__file__).parents[2]
+#: Every other file of rules.
+OTHER_RULES = tuple(
+    Place(str(path.relative_to(ROOT)), "metadata:") for path in sorted((ROOT / BASE).rglob("*prometheusrule.yaml")) if path != ROOT / VAULT_RULES
+)
 
 # fmt: off
 SCRAPING = (
@@ -42,7 +49,24 @@ EXPRESSIONS = (
     fault("image-newer-than-the-list", "OBS208", PODINFO, "podinfo:6.9.2", "podinfo:6.10.0", "podinfo:\n    version: 6.9.2", where=METRICS),
     fault("window-of-one-scrape", "OBS211", CERT_RULES, "(certmanager_http_acme_client_request_count{status=~\"4..|5..\"}[1h])", "(certmanager_http_acme_client_request_count{status=~\"4..|5..\"}[1m])", "[1m]"),
 )
+
+ALERTS = (
+    fault("severity-left-out", "OBS301", VAULT_RULES, "          labels:\n            severity: critical\n", "", "alert: VaultAbsent", where=VAULT_RULES),
+    fault("runbook-without-its-chapter", "OBS302", VAULT_RULES, "runbooks.md#vaultsealed", "runbooks.md#vault-sealed", "runbooks.md#vault-sealed"),
+    fault("chapter-renamed", "OBS302", "docs/runbooks.md", "### VaultSealed", "### VaultIsSealed", "runbooks.md#vaultsealed", where=VAULT_RULES),
+    fault("alert-named-like-another", "OBS303", VAULT_RULES, "alert: VaultNoLeader", "alert: VaultSealed", "runbooks.md#vaultsealed\n        - alert: VaultSealed"),
+    fault("for-that-is-no-duration", "OBS303", VAULT_RULES, "for: 2m", "for: 2 minutes", "for: 2 minutes"),
+    fault("silence-that-nobody-allows", "OBS304", INTENT, "severity: info", "severity: nothing", "alert: ResourceQuotaAlmostUsed", where=NODE_RULES, and_at=(Place(NODE_RULES, "alert: FluxObjectSuspended"),)),
+    fault("receiver-misspelt", "OBS305", STACK, "            - receiver: team-platform-urgent\n", "            - receiver: team-platform-urgnt\n", "            - receiver: team-platform-urgnt", charts=True),
+    fault("inhibition-of-nothing", "OBS305", STACK, 'alertname = "NodeNotReady"', 'alertname = "NodeDown"', "takes its targets with it.\n          - source_matchers:", charts=True),
+    fault("required-alert-renamed", "OBS306", VAULT_RULES, "alert: VaultSealed", "alert: VaultIsSealed", "- alert: VaultSealed", where=INTENT),
+    fault("critical-that-wakes-nobody", "OBS306", f"{RULES}/kubernetes.prometheusrule.yaml", "severity: critical", "severity: warning", "- alert: NodeNotReady", where=INTENT),
+    fault("dead-man-repeated-twice-a-day", "OBS307", STACK, "repeat_interval: 5m", "repeat_interval: 12h", "group_interval: 1m\n              repeat_interval: 12h", charts=True),
+    fault("dead-man-that-may-fall-silent", "OBS307", f"{RULES}/prometheus.prometheusrule.yaml", "expr: vector(1)", "expr: up == 1", "expr: up == 1"),
+    fault("alertmanager-switched-off", "OBS308", STACK, "    alertmanager:\n      podDisruptionBudget:", "    alertmanager:\n      enabled: false\n      podDisruptionBudget:", "---\napiVersion:", charts=True),
+    fault("rules-by-label-of-the-release", "OBS309", STACK, "ruleSelectorNilUsesHelmValues: false", "ruleSelectorNilUsesHelmValues: true", "metadata:", where=VAULT_RULES, charts=True, and_at=OTHER_RULES),
+)
 # fmt: on
-FAULTS = (*SCRAPING, *EXPRESSIONS)
+FAULTS = (*SCRAPING, *EXPRESSIONS, *ALERTS)
 UNSEEDED: dict[str, str] = {}
 __all__ = ["FAULTS", "UNSEEDED", "Edit"]

@@ -14,9 +14,9 @@ from harness.engines.policy.api import PolicyId, Result, Status
 from harness.engines.policy.authorizer import ADMISSION, rewrite_authorizer
 from harness.engines.policy.context import ADMISSION_NAMES, name_of
 from harness.engines.policy.library import evaluating
-from harness.engines.policy.matching import Constraints, is_namespace, selector_problems
+from harness.engines.policy.matching import Constraints, selector_problems
+from harness.engines.policy.params import ParamsError, collect_params
 from harness.engines.policy.programs import Scope, all_true, conditions, evaluate, evaluate_bool, fast_path, spec_of
-from harness.engines.selectors import selector_matches
 from harness.model.shapes import items, mapping, text
 
 if TYPE_CHECKING:
@@ -29,14 +29,6 @@ if TYPE_CHECKING:
     from harness.model import Pointer
 
 _MAX_MESSAGE = 5 * 1024
-
-
-class ParamsError(Exception):
-    """Parameters that cannot be had: a configuration error, or (``unknown``) something this engine cannot tell."""
-
-    def __init__(self, message: str, *, unknown: bool = False) -> None:
-        super().__init__(message)
-        self.unknown = unknown
 
 
 class Binding:
@@ -122,7 +114,7 @@ class AdmissionPolicy:
     def through(self, binding: Binding, evaluation: Evaluation, through: Resource | None = None) -> list[Result]:
         """The verdicts of one binding on a request that both match."""
         try:
-            params = self._params(binding, evaluation)
+            params = collect_params(self._param_kind, binding.parameters, evaluation)
         except ParamsError as error:
             return [self._configuration("" if error.unknown else str(error), str(error), binding)]
         found: list[Result] = []
@@ -171,47 +163,6 @@ class AdmissionPolicy:
             elif isinstance(value, str) and value.strip():
                 found.append((key, value.strip()))
         return tuple(found), errors
-
-    def _params(self, binding: Binding, evaluation: Evaluation) -> list[Json | None]:
-        """``generic.CollectParams``: the parameters a binding gives a request; [None] when it has none to give."""
-        if not self._param_kind or binding.parameters is None:
-            return [None]
-        reference = mapping(binding.parameters)
-        kind = evaluation.resources.of(text(self._param_kind.get("apiVersion")), text(self._param_kind.get("kind")), namespaced=None)
-        lookup = evaluation.sources.lookup
-        if lookup is None:
-            raise ParamsError("the parameters are not evaluated: there are no objects to look in", unknown=True)
-        namespace = self._params_namespace(reference, evaluation, namespaced=kind.namespaced)
-        name, selector = text(reference.get("name")), reference.get("selector")
-        found: list[Json | None] = []
-        if name and selector is not None:
-            raise ParamsError("paramRef.name and paramRef.selector are mutually exclusive")
-        try:
-            if name:
-                param = lookup.get(kind.api_version, kind.plural, namespace, name)
-                found = [] if param is None else [param]
-            elif isinstance(selector, dict):
-                everything = lookup.list(kind.api_version, kind.plural, namespace)
-                found = [each for each in everything if selector_matches(selector, mapping(mapping(each.get("metadata")).get("labels")))]
-            else:
-                raise ParamsError("one of name or selector must be provided")
-        except LookupError as error:
-            raise ParamsError(f"paramKind kind {kind.api_version}, Kind={kind.kind} not known") from error
-        if not found and reference.get("parameterNotFoundAction") == "Deny":
-            raise ParamsError("no params found for policy binding with `Deny` parameterNotFoundAction")
-        return found
-
-    def _params_namespace(self, reference: Json, evaluation: Evaluation, *, namespaced: bool | None) -> str:
-        declared = text(reference.get("namespace"))
-        if namespaced is False:
-            if declared:
-                raise ParamsError("paramRef.namespace must not be provided for a cluster-scoped `paramKind`")
-            return ""
-        request = evaluation.request
-        namespace = declared or (request.object_name if is_namespace(evaluation.resource) else request.object_namespace)
-        if not namespace and namespaced:
-            raise ParamsError("cannot use namespaced paramRef in policy binding that matches cluster-scoped resources")
-        return namespace
 
     def _configuration(self, error: str, unknown: str, binding: Binding | None = None) -> Result:
         name = binding.name if binding is not None else ""

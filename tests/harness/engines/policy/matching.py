@@ -93,10 +93,11 @@ def selector_problems(selector: Any) -> Iterator[tuple[Pointer, str]]:
 class Constraints:
     """``matchConstraints`` (``MatchResources``) of a policy, or ``matchResources`` of a binding. ``spec`` None matches nothing."""
 
-    __slots__ = ("_equivalent", "_excluded", "_kyverno", "_namespaces", "_objects", "_rules", "_selectors", "present", "problems")
+    __slots__ = ("_equivalent", "_excluded", "_kyverno", "_namespaces", "_objects", "_rules", "_selectors", "_spec", "present", "problems")
 
     def __init__(self, spec: Any, *, kyverno: bool) -> None:
         body = mapping(spec)
+        self._spec = spec
         self.present = isinstance(spec, dict)
         self._rules = tuple(_Rule(mapping(rule)) for rule in items(body.get("resourceRules")))
         self._excluded = tuple(_Rule(mapping(rule)) for rule in items(body.get("excludeResourceRules")))
@@ -106,6 +107,18 @@ class Constraints:
         self._kyverno = kyverno
         self.problems: tuple[tuple[Pointer, str], ...] = tuple(
             ((name, *at), message) for name in ("namespaceSelector", "objectSelector") for at, message in selector_problems(body.get(name))
+        )
+
+    def for_all_operations(self) -> Constraints:
+        """The same constraints, whatever is done to the object."""
+        return Constraints(
+            self._spec
+            if not isinstance(self._spec, dict)
+            else {
+                **self._spec,
+                "resourceRules": [{**mapping(rule), "operations": ["*"]} for rule in items(self._spec.get("resourceRules"))],
+            },
+            kyverno=self._kyverno,
         )
 
     def resources(self) -> frozenset[tuple[str, str]]:

@@ -89,7 +89,7 @@ class Scope:
             self.problem(pointer, compiled.message, source, unsupported=compiled.unsupported)
             return Expression(source, pointer, None, compiled)
         found = compiled.return_type.partition("<")[0]
-        if returns and found not in returns:
+        if returns and found not in (*returns, "UNKNOWN"):
             # A dynamic type is refused, too: nobody can tell before the evaluation that it is the right one.
             error = CompileError(source, f"output is expected to be of type {' or '.join(returns).lower()}, and is {found.lower()}", unsupported=False)
             self.problem(pointer, error.message, source)

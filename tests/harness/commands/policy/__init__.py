@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.commands.policy import evaluate
+from harness.commands.policy import evaluate, test
 
 if TYPE_CHECKING:
     from harness.commands import Command
 
 HELP = "evaluate admission policies"
-COMMANDS: dict[str, Command] = {"eval": evaluate}
+COMMANDS: dict[str, Command] = {"eval": evaluate, "test": test}

@@ -85,17 +85,22 @@ def _merge_maps(live: dict[str, Any], given: dict[str, Any], node: Node, path: s
 def _identity(item: Any, node: Node, path: str) -> str:
     """What tells an item apart from the others. Raises MergeError for an item without any key."""
     if not node.keys:
-        return json.dumps(item, sort_keys=True)
+        return json.dumps(_whole(item), sort_keys=True)
     if not isinstance(item, dict):
         raise MergeError(f"{path}: associative list with keys may not have non-map elements")
     found: dict[str, Any] = {}
     for key in node.keys:
         value = item[key] if key in item else node.default_of(key)
         if value is not None:
-            found[key] = value
+            found[key] = _whole(value)
     if not found:
         raise MergeError(f"{path}: associative list with keys has an element that omits key field {node.keys[0]!r}")
     return json.dumps(found, sort_keys=True)
+
+
+def _whole(value: Any) -> Any:
+    """A number without a fraction is the integer: both are one key."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _merge_lists(live: Sequence[Any], given: Sequence[Any], node: Node, path: str) -> list[Any]:

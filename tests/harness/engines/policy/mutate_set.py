@@ -66,7 +66,9 @@ class Mutations:
         self._kyverno: list[MutatingPolicy] = []
         for body in bodies:
             if _is(body, _KYVERNO, "MutatingPolicy", "NamespacedMutatingPolicy"):
-                identity, spec = PolicyId(text(body.get("kind")), *name_of(body)), spec_of(body)
+                kind, (namespace, name), spec = text(body.get("kind")), name_of(body), spec_of(body)
+                # The kinds without the prefix are cluster-scoped, whatever their metadata says.
+                identity = PolicyId(kind, namespace if kind.startswith("Namespaced") else "", name)
                 own = tuple(exception for exception in granted if (identity.kind, identity.name) in exception.policies)
                 self._kyverno += [MutatingPolicy(identity, each, rule=rule, exceptions=own) for rule, each in (("", spec), *variants(spec))]
 
@@ -127,7 +129,7 @@ class Mutations:
         """
         found: list[Mutated] = []
         trigger = self._evaluation(request)
-        for policy in (each for each in self._kyverno if each.existing and (not conditions or each.triggers(trigger))):
+        for policy in (each for each in self._kyverno if each.existing and not each.rule and (not conditions or each.triggers(trigger))):
             for target in targets:
                 selected = policy.selects(trigger, self._evaluation(Request(target)))
                 if isinstance(selected, str):

@@ -204,7 +204,9 @@ def _may_match(policy: Reviewer, served: list[Resource]) -> bool:
 
 
 def _identity(body: Json) -> PolicyId:
-    return PolicyId(text(body.get("kind")), *name_of(body))
+    kind, (namespace, name) = text(body.get("kind")), name_of(body)
+    # The kinds without the prefix are cluster-scoped, whatever their metadata says.
+    return PolicyId(kind, namespace if kind.startswith("Namespaced") else "", name)
 
 
 def _in_namespace(request: Request, namespace: Json) -> Request:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from harness.engines.policy import PolicySet, Resources, Sources
+from harness.engines.policy import PolicySet, Resource, Resources, Sources
 from harness.engines.policy.lookup import Objects
 from harness.engines.policy.mutate_set import DEFAULT_VERSION, Mutations
 from harness.engines.policy.mutate_types import Types
@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 _POLICY_GROUPS = ("kyverno.io", "policies.kyverno.io", "admissionregistration.k8s.io")
 _CLUSTER_SCOPED = frozenset({"Namespace", "Node", "PersistentVolume"})
+
+
+class _AsWritten(Resources):
+    """Objects stand as their files have them, as for the command line; a cluster drops nulls of its own kinds."""
+
+    def is_built_in(self, resource: Resource) -> bool:
+        del resource
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +62,7 @@ def load(test: TestFile) -> Setting:
     resources = _unique([_namespaced(_as_doubles(body)) for body in read("resources")])
     targets = [_namespaced(body) for body in read("targetResources")]
     params = [_namespaced(body) for body in read("paramResources")]
-    known = Resources(crds)
+    known = _AsWritten(crds)
     asked = [*(item for spec in context for item in items(spec.get("resources")) if isinstance(item, dict)), *targets, *params]
     # With a cluster described, the command line asks that, and the objects of the test are in it.
     asked += [*cluster, *crds, *resources] if test.paths("clusterResources") else []

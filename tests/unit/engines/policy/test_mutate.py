@@ -102,7 +102,7 @@ def test_a_test_that_fails_leaves_the_object(make: Any) -> None:
             id="atomic",
         ),
         pytest.param(apply("Object{spec: Object.spec{nodeName: object.spec.nosuch}}"), "no such key: nosuch", id="evaluation"),
-        pytest.param(apply("object"), "the expression gives dyn, and must give message object", id="no-object"),
+        pytest.param(apply("object"), "output is expected to be of type message object, and is dyn", id="no-object"),
         pytest.param(patch('[JSONPatch{op: "add", wrong: 1}]'), "undefined field 'wrong'", id="no-patch"),
         pytest.param(apply("Nosuch{}"), "undeclared reference to 'Nosuch' (in container '')", id="no-such-type"),
     ],

@@ -93,7 +93,7 @@ class Bench:
             bodies = list(self.policies[policy])
             if without is not None:
                 bodies = [_without(body, without) if body.get("kind") in VALIDATING else body for body in bodies]
-            self._sets[key] = PolicySet(bodies, resources=self._resources, namespaces=self._namespaces, sources=Sources(self._lookup))
+            self._sets[key] = PolicySet(bodies, resources=self._resources, namespaces=self._namespaces, sources=Sources(self._lookup), as_served=True)
         return self._sets[key]
 
     def _others(self, case: PolicyCase, results: Sequence[Result]) -> str:

@@ -79,7 +79,7 @@ def reviewed(world: World) -> Reviewed:
     bodies = [item.body for item in world.of(*_EVERYTHING) if not is_expired(item, world)]
     namespaces = {item.name: labelled(item.body) for item in world.of("Namespace")}
     sources = Sources(lookup=Objects((item.body for item in world.objects), resources), now=datetime.combine(world.today, datetime.min.time(), UTC))
-    policies = PolicySet(bodies, resources=resources, namespaces=namespaces, sources=sources)
+    policies = PolicySet(bodies, resources=resources, namespaces=namespaces, sources=sources, as_served=True)
     strict = None
     found: dict[str, list[Said]] = defaultdict(list)
     unknown: list[Said] = []
@@ -90,7 +90,7 @@ def reviewed(world: World) -> Reviewed:
         known = {said.result.policy for said in found.get(str(item.id), ())} if pod else frozenset()
         for result in policies.review(Request(body, user=user)):
             if result.exceptions and result.status in (Status.PASS, Status.SKIP):
-                strict = strict or PolicySet(_without_exceptions(bodies), resources=resources, namespaces=namespaces, sources=sources)
+                strict = strict or PolicySet(_without_exceptions(bodies), resources=resources, namespaces=namespaces, sources=sources, as_served=True)
                 if any(other.status in (Status.FAIL, Status.ERROR) for other in strict.review(Request(body, user=user)) if other.policy == result.policy):
                     for name in result.exceptions:
                         exempted[name, result.policy.kind, result.policy.name] += 1

@@ -114,3 +114,46 @@ def test_no_policy_is_nothing_to_check(command: Callable[..., Said], tmp_path: P
     (tmp_path / "pods.yaml").write_text(PODS)
     found = command("policy", "eval", "--manifests", str(tmp_path / "pods.yaml"))
     assert (found.code, found.err) == (2, "error: there is no policy in what was given\n")
+
+
+def test_what_is_generated_is_told_and_other_kinds_are_named(command: Callable[..., Said], tmp_path: Path) -> None:
+    generating = """\
+apiVersion: policies.kyverno.io/v1
+kind: GeneratingPolicy
+metadata:
+  name: g
+spec:
+  matchConstraints:
+    resourceRules:
+      - {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}
+  generate:
+    - template:
+        value: |
+          {apiVersion: v1, kind: ConfigMap, metadata: {name: made, namespace: team}}
+---
+apiVersion: policies.kyverno.io/v1
+kind: DeletingPolicy
+metadata:
+  name: d
+spec:
+  schedule: "@daily"
+  matchConstraints:
+    resourceRules:
+      - {apiGroups: [""], apiVersions: [v1], resources: [pods]}
+  conditions:
+    - {name: bad, expression: object.metadata.name == 'bad'}
+---
+apiVersion: policies.kyverno.io/v1
+kind: MutatingPolicy
+metadata:
+  name: m
+spec: {}
+"""
+    (tmp_path / "policies.yaml").write_text(generating)
+    (tmp_path / "pods.yaml").write_text(PODS)
+    found = command("policy", "eval", "--all", "--policies", str(tmp_path / "policies.yaml"), "--manifests", str(tmp_path / "pods.yaml"))
+    assert found.code == 0
+    assert found.out.count("GeneratingPolicy/g: PASS: generates ConfigMap/team/made") == 2
+    assert "Pod/team/bad: DeletingPolicy/d: PASS: is deleted at @daily" in found.out
+    assert "Pod/team/good: DeletingPolicy/d: SKIP: the conditions do not hold" in found.out
+    assert "MutatingPolicy/m: not evaluated: policies of this kind say nothing of objects here" in found.err

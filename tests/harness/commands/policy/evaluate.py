@@ -1,8 +1,10 @@
 """Say what admission policies say of every object: who passes, who fails and why, and what could not be evaluated.
 
 Policies are read from files and folders (--policies), or are those among the objects themselves. Objects are those of a cluster, or plain
-manifests; each is judged as if it were created (or, with --operation, updated or deleted). Policies of Kyverno (policies.kyverno.io, and the CEL
-rules of kyverno.io) and of Kubernetes (ValidatingAdmissionPolicy with its bindings) are evaluated.
+manifests; each is judged as if it were created (or, with --operation, updated or deleted). Those of a cluster are shown to policies as an
+API server writes them out (with the empty fields of their types), plain manifests as they stand, as the Kyverno CLI does. Evaluated are
+policies of Kyverno (policies.kyverno.io, and the CEL rules of kyverno.io) and of Kubernetes (ValidatingAdmissionPolicy with its bindings);
+what a GeneratingPolicy would make and a DeletingPolicy would delete is told, too, and of other kinds that they are not evaluated here.
 
     python -m harness policy eval --cluster staging
     python -m harness policy eval --policies policies --manifests my-app/ --format json
@@ -20,8 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 from harness.commands.common import CommandError, add_subject, manifests_world, out, subject, warn
 from harness.engines.policy import PolicySet, Request, Resources, Result, Sources, Status
+from harness.engines.policy.context import name_of
 from harness.engines.policy.lookup import Objects
 from harness.flux.world import CRD
+from harness.model.shapes import text
 
 if TYPE_CHECKING:
     import argparse
@@ -51,10 +55,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(workspace: Workspace, options: argparse.Namespace) -> int:
     world = subject(workspace, options)
     given = manifests_world(workspace, options.policies).objects if options.policies else world.objects
-    policies = policies_of(world, given)
-    if not policies.policies:
+    policies = policies_of(world, given, as_served=not options.manifests)
+    if not policies.policies and not policies.not_reviewed:
         raise CommandError("there is no policy in what was given")
-    rows = [(item, result) for item in world.objects for result in policies.review(request_for(item, options.operation))]
+    rows = [(item, result) for item in world.objects for result in _said(policies, request_for(item, options.operation))]
     shown = [(item, result) for item, result in rows if options.all or result.status not in (Status.PASS, Status.SKIP)]
     if options.format == "json":
         out(json.dumps(_document(world, policies, shown, rows), indent=2))
@@ -63,7 +67,7 @@ def run(workspace: Workspace, options: argparse.Namespace) -> int:
     return 1 if any(result.denied for _, result in rows) else 0
 
 
-def policies_of(world: World, given: tuple[Object, ...]) -> PolicySet:
+def policies_of(world: World, given: tuple[Object, ...], *, as_served: bool = False) -> PolicySet:
     """The policies among some objects, in the surroundings of a world."""
     crds = {item.id: item.body for item in (*given, *world.objects) if str(item.group_kind) == CRD}
     resources = Resources(crds.values())
@@ -72,7 +76,21 @@ def policies_of(world: World, given: tuple[Object, ...]) -> PolicySet:
         resources=resources,
         namespaces={item.name: item.body for item in world.of("Namespace")},
         sources=Sources(lookup=Objects((item.body for item in world.objects), resources)),
+        as_served=as_served,
     )
+
+
+def _said(policies: PolicySet, request: Request) -> list[Result]:
+    """The verdicts on a request, with what is generated and deleted told as results."""
+    found = list(policies.review(request))
+    for made in policies.generate(request):
+        objects = ", ".join("/".join(part for part in (text(body.get("kind")), *name_of(body)) if part) for body in made.objects)
+        found.append(Result(made.policy, made.status, message=f"generates {objects or 'nothing'}", reason=made.reason, exceptions=made.exceptions))
+    if request.operation == "CREATE":
+        for each in policies.deletions(request):
+            message = f"is deleted at {each.schedule}" if each.status is Status.PASS else each.reason
+            found.append(Result(each.policy, each.status, message=message, reason=each.reason, exceptions=each.exceptions))
+    return found
 
 
 def request_for(item: Object, operation: str) -> Request:
@@ -85,6 +103,8 @@ def request_for(item: Object, operation: str) -> Request:
 
 
 def _tell(policies: PolicySet, shown: list[tuple[Object, Result]], rows: list[tuple[Object, Result]]) -> None:
+    for policy in policies.not_reviewed:
+        warn(f"{policy}: not evaluated: policies of this kind say nothing of objects here")
     for problem in policies.problems:
         warn(f"{problem.policy}: {'not evaluated' if problem.unsupported else 'broken'}: {problem.message}")
     for item, result in shown:
@@ -103,6 +123,7 @@ def _document(world: World, policies: PolicySet, shown: list[tuple[Object, Resul
     return {
         "objects": len(world.objects),
         "summary": {str(status): counts[status] for status in Status},
+        "not_evaluated": [str(policy) for policy in policies.not_reviewed],
         "problems": [
             {
                 "policy": str(problem.policy),

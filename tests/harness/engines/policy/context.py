@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.engines.cel import Values
 from harness.engines.policy.matching import is_namespace
+from harness.engines.policy.served import as_served
 from harness.model.shapes import mapping, text
 
 if TYPE_CHECKING:
@@ -20,10 +21,13 @@ ADMISSION_NAMES = ("object", "oldObject", "request", "namespaceObject", "params"
 class Evaluation:
     """A request with the world around it. Made for one request; not shared between threads."""
 
-    __slots__ = ("_values", "generated", "request", "resource", "resources", "sources", "whole_request")
+    __slots__ = ("_as_served", "_values", "generated", "request", "resource", "resources", "sources", "whole_request")
 
-    def __init__(self, request: Request, resource: Resource, resources: Resources, sources: Sources, *, whole_request: bool = False) -> None:
+    def __init__(
+        self, request: Request, resource: Resource, resources: Resources, sources: Sources, *, whole_request: bool = False, as_served: bool = False
+    ) -> None:
         self.request, self.resource, self.resources, self.sources, self.whole_request = request, resource, resources, sources, whole_request
+        self._as_served = as_served
         self.generated: list[Json] = []
         self._values: dict[Resource | None, Values] = {}
 
@@ -79,10 +83,10 @@ class Evaluation:
         return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}}}
 
     def _seen(self, body: Json | None, through: Resource | None) -> Json | None:
-        """An object as the API server shows it: of a built-in kind without nulls, which its types do not have."""
+        """An object as expressions see it: in the version of an equivalent resource, and as it is served where that is wanted."""
         if body is None:
             return None
-        seen: Json = _without_nulls(body) if self.resources.is_built_in(self.resource) else body
+        seen = as_served(body, self.resource) if self._as_served and self.resources.is_built_in(self.resource) else body
         return seen if through is None else {**seen, "apiVersion": through.api_version}
 
     def _request(self, through: Resource | None) -> dict[str, Any]:
@@ -109,17 +113,6 @@ class Evaluation:
             body |= {"object": request.object, "oldObject": request.old_object}
         always = ("uid", "kind", "resource", "requestKind", "requestResource", "operation", "userInfo", "dryRun", "options", "object", "oldObject")
         return {name: value for name, value in body.items() if value or name in always}
-
-
-def _without_nulls(value: Any) -> Any:
-    """The value without the fields that are null; itself when there are none."""
-    if isinstance(value, dict):
-        kept = {name: item if type(item) is str else _without_nulls(item) for name, item in value.items() if item is not None}
-        return value if len(kept) == len(value) and all(kept[name] is item for name, item in value.items()) else kept
-    if isinstance(value, list):
-        found = [_without_nulls(item) for item in value]
-        return value if all(one is other for one, other in zip(found, value, strict=True)) else found
-    return value
 
 
 def name_of(body: Json) -> tuple[str, str]:

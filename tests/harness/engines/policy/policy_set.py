@@ -29,6 +29,14 @@ if TYPE_CHECKING:
 
 KYVERNO_GROUP, LEGACY_GROUP, ADMISSION_GROUP = "policies.kyverno.io", "kyverno.io", "admissionregistration.k8s.io"
 
+_NOT_REVIEWED = (
+    (KYVERNO_GROUP, "MutatingPolicy"),
+    (KYVERNO_GROUP, "NamespacedMutatingPolicy"),
+    (ADMISSION_GROUP, "MutatingAdmissionPolicy"),
+    (LEGACY_GROUP, "ClusterCleanupPolicy"),
+    (LEGACY_GROUP, "CleanupPolicy"),
+)
+
 
 class Reviewer(Protocol):
     """A compiled policy that says something of requests."""
@@ -49,7 +57,8 @@ class PolicySet:
     """Compiled policies. ``policies`` may hold anything: what is no policy is left alone; exceptions and bindings among them count.
 
     ``namespaces`` gives requests that name no Namespace the body of theirs. With ``bind_all`` a ValidatingAdmissionPolicy that has no binding
-    is tried as if one denied for all. Making a set compiles every policy; reviewing is cheap.
+    is tried as if one denied for all. ``as_served`` shows objects of built-in kinds as the API server writes them out (see served.py), which is
+    what policies meet in a cluster; the Kyverno CLI shows them as they stand, which is the default. Making a set compiles every policy; reviewing is cheap.
     """
 
     def __init__(
@@ -61,9 +70,10 @@ class PolicySet:
         namespaces: Mapping[str, Json] | None = None,
         sources: Sources | None = None,
         bind_all: bool = False,
+        as_served: bool = False,
     ) -> None:
         self.resources = resources or Resources()
-        self._namespaces, self._sources = namespaces or {}, sources or Sources()
+        self._namespaces, self._sources, self._as_served = namespaces or {}, sources or Sources(), as_served
         kinds: dict[tuple[str, str], list[Json]] = defaultdict(list)
         for body in (*policies, *exceptions):
             if isinstance(body, dict):
@@ -76,6 +86,8 @@ class PolicySet:
         self._add_kyverno(kinds)
         self._add_admission(kinds, bind_all=bind_all)
         self._add_legacy(kinds)
+        #: Policies of kinds that say nothing of a request here: those that mutate or clean up.
+        self.not_reviewed = tuple(_identity(body) for key in _NOT_REVIEWED for body in kinds.get(key, ()))
         self._whole_request = any(policy.whole_request for policy in self._reviewers)
         self._candidates: dict[Resource, tuple[Reviewer, ...]] = {}
 
@@ -181,10 +193,11 @@ class PolicySet:
 
     def _evaluation(self, request: Request) -> Evaluation:
         resource = request.resource or self.resources.of_object(request.subject)
-        namespace = request.object_namespace
-        if request.namespace is None and namespace in self._namespaces:
-            request = _in_namespace(request, self._namespaces[namespace])
-        return Evaluation(request, resource, self.resources, self._sources, whole_request=self._whole_request)
+        if resource.namespaced and not request.object_namespace:
+            request = _changed(request, object=_in_default(request.object), old_object=_in_default(request.old_object), namespace_name="default")
+        if request.namespace is None and request.object_namespace in self._namespaces:
+            request = _changed(request, namespace=self._namespaces[request.object_namespace])
+        return Evaluation(request, resource, self.resources, self._sources, whole_request=self._whole_request, as_served=self._as_served)
 
     def _candidates_for(self, resource: Resource) -> tuple[Reviewer, ...]:
         """The policies that may be about a resource, found once for each."""
@@ -209,6 +222,11 @@ def _identity(body: Json) -> PolicyId:
     return PolicyId(kind, namespace if kind.startswith("Namespaced") else "", name)
 
 
-def _in_namespace(request: Request, namespace: Json) -> Request:
+def _in_default(body: Json | None) -> Json | None:
+    """A namespaced object that names no namespace is created in ``default``."""
+    return body and {**body, "metadata": {**mapping(body.get("metadata")), "namespace": "default"}}
+
+
+def _changed(request: Request, **changed: Any) -> Request:
     fields: dict[str, Any] = {name: getattr(request, name) for name in Request.__slots__}
-    return Request(**{**fields, "namespace": namespace})
+    return Request(**{**fields, **changed})

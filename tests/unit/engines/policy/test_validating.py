@@ -114,13 +114,38 @@ class TestRequest:
     def test_cluster_scoped_objects_have_no_namespace(self) -> None:
         assert verdict("!has(request.namespace)", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}}) == ("pass", "success")
 
+    def test_a_namespaced_object_without_a_namespace_is_in_default(self) -> None:
+        body = {**pod(), "metadata": {"name": "a"}}
+        expression = "object.metadata.namespace == 'default' && request.namespace == 'default' && namespaceObject.metadata.name == 'default'"
+        assert verdict(expression, body) == ("pass", "success")
+
     def test_namespaces_of_the_set_are_found(self) -> None:
         policy = validating("namespaceObject.metadata.labels.env == 'prod'")
         (result,) = review(policy, pod(), namespaces={"team": namespace("team", env="prod")})
         assert result.status is Status.PASS
 
-    def test_nulls_of_built_in_kinds_are_not_there(self) -> None:
-        assert verdict("!has(object.metadata.annotations)", {**pod(), "metadata": {"name": "a", "namespace": "team", "annotations": None}})[0] == "pass"
+    @pytest.mark.parametrize(
+        ("expression", "body"),
+        [
+            ("has(object.spec.containers[0].resources) && !has(object.spec.containers[0].resources.limits)", pod()),
+            ("has(object.spec.template.metadata) && has(object.spec.strategy) && has(object.status)", workload("Deployment")),
+            ("object.spec.jobTemplate.metadata == {} && has(object.status)", workload("CronJob", api_version="batch/v1")),
+            ("object.rules == null", {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "r"}}),
+            ("object.status.loadBalancer == {}", {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "namespace": "team"}, "spec": {}}),
+            ("!has(object.status) && !has(object.spec.template)", {"apiVersion": "x.io/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": {}}),
+            ("object.spec.containers == null", {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": "odd"}),
+        ],
+    )
+    def test_built_in_kinds_as_their_types_write_them(self, expression: str, body: Body) -> None:
+        policy = validating(expression, matchConstraints=rules(EVERYTHING))
+        assert [result.status for result in review(policy, body, as_served=True)] == [Status.PASS]
+        assert [result.status for result in review(policy, body)] != [Status.PASS] or body["apiVersion"] == "x.io/v1"
+
+    def test_nulls_are_not_served(self) -> None:
+        body = {**pod(), "metadata": {"name": "a", "namespace": "team", "annotations": None}}
+        policy = validating("has(object.metadata.annotations)")
+        assert [result.status for result in review(policy, body)] == [Status.PASS]
+        assert [result.status for result in review(policy, body, as_served=True)] == [Status.FAIL]
 
     def test_a_namespaced_policy_is_about_its_own_namespace(self) -> None:
         assert review(validating("false", namespace="other"), pod()) == []

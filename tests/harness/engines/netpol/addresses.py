@@ -6,6 +6,7 @@ Blocks are read as the API server reads them (leading zeros and host bits are ac
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from harness.engines.netpol.intervals import EMPTY, Intervals
@@ -33,6 +34,7 @@ def block(cidr: str, excepts: Iterable[str] = ()) -> Intervals | None:
     return found
 
 
+@lru_cache(maxsize=4096)
 def _network(cidr: str) -> Intervals | None:
     network = parse_cidr(cidr)
     if network is None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from harness.engines.netpol.addresses import EVERYWHERE, IPV4, IPV6
@@ -282,24 +283,26 @@ class Network:
         return self.side(EGRESS, here).toward(there) & self.side(INGRESS, there).toward(here)
 
     @cached_property
-    def _receivers(self) -> tuple[tuple[Side, int], ...]:
-        """The different ingress sides, each with the workloads it belongs to."""
-        found: dict[int, tuple[Side, int]] = {}
+    def _accepted(self) -> list[dict[Ports, int]]:
+        """For every workload, who lets it in: the receivers by ports. Receivers with the same ingress side are taken together."""
+        sides: dict[int, tuple[Side, int]] = {}
         for position in range(len(self.workloads)):
             side = self.side(INGRESS, position)
-            known = found.get(id(side))
-            found[id(side)] = (side, (known[1] if known else 0) | 1 << position)
-        return tuple(found.values())
+            known = sides.get(id(side))
+            sides[id(side)] = (side, (known[1] if known else 0) | 1 << position)
+        found: list[dict[Ports, int]] = [{} for _ in self.workloads]
+        for side, members in sides.values():
+            for mask, ports in side.segments:
+                for position in positions(mask):
+                    accepted = found[position]
+                    accepted[ports] = accepted.get(ports, 0) | members
+        return found
 
     def row(self, source: Workload, *, itself: bool = False) -> dict[Ports, int]:
         """All workloads that a workload reaches, as disjoint sets by ports; with ``itself`` also other pods of its own."""
         position = self.position[source]
         mine = 0 if itself else 1 << position
-        accepted: dict[Ports, int] = {}
-        for side, members in self._receivers:
-            ports = side.toward(position)
-            if ports:
-                accepted[ports] = accepted.get(ports, 0) | members
+        accepted = self._accepted[position]
         found: dict[Ports, int] = {}
         for mask, sent in self.side(EGRESS, position).segments:
             for ports, members in accepted.items():
@@ -311,12 +314,7 @@ class Network:
     def connections(self) -> Iterator[tuple[Workload, Workload, Ports]]:
         """Every pair of different workloads that can talk, with the ports."""
         for source in self.workloads:
-            row = self.row(source)
-            pairs = (
-                sorted((position, ports) for ports, mask in row.items() for position in positions(mask))
-                if len(row) > 1
-                else [(position, ports) for ports, mask in row.items() for position in positions(mask)]
-            )
+            pairs = sorted(((position, ports) for ports, mask in self.row(source).items() for position in positions(mask)), key=itemgetter(0))
             for position, ports in pairs:
                 yield source, self.workloads[position], ports
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from harness.engines.netpol.intervals import EMPTY, Intervals
@@ -22,6 +23,14 @@ class Ports:
     """An immutable set of ports of the three protocols. Protocols without a port are not in ``sets``, so that equal sets are equal values."""
 
     sets: tuple[tuple[str, Intervals], ...] = ()
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Sets are the keys that rows of a matrix are grouped by: hashed far more often than made.
+        object.__setattr__(self, "_hash", hash(self.sets))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @classmethod
     def of(cls, sets: Iterable[tuple[str, Intervals]]) -> Ports:
@@ -72,11 +81,7 @@ class Ports:
     def __and__(self, other: Ports) -> Ports:
         if self.sets == other.sets or other is ALL:
             return self
-        if self is ALL:
-            return other
-        theirs = dict(other.sets)
-        both = ((protocol, ports & theirs[protocol]) for protocol, ports in self.sets if protocol in theirs)
-        return Ports(tuple((protocol, ports) for protocol, ports in both if ports))
+        return other if self is ALL else _both(self, other)
 
     def __sub__(self, other: Ports) -> Ports:
         if not other.sets:
@@ -103,6 +108,14 @@ class Ports:
                 number = "all" if (first, last) == (1, 65535) else str(first) if first == last else f"{first}-{last}"
                 words.append(f"{number}/{protocol}")
         return ", ".join(words) or "none"
+
+
+@lru_cache(maxsize=16384)
+def _both(one: Ports, other: Ports) -> Ports:
+    """The same few pairs of sets meet again and again in a matrix."""
+    theirs = dict(other.sets)
+    common = ((protocol, ports & theirs[protocol]) for protocol, ports in one.sets if protocol in theirs)
+    return Ports(tuple((protocol, ports) for protocol, ports in common if ports))
 
 
 NONE: Final = Ports()

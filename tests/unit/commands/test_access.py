@@ -128,6 +128,9 @@ class TestCan:
             (("user:bob", "create", "pods", "--name", "x", "-n", "shop"), "create has no name when it is authorized: x is left out"),
             (("user:bob", "get", "nodes", "-n", "shop"), "nodes are outside of namespaces: shop is left out"),
             (("user:bob", "get", "deployments"), "deployments is in the API group apps: taken as deployments.apps"),
+            (("user:bob", "get", "secret"), "secret: taken as secrets"),
+            (("user:bob", "get", "NetworkPolicy"), "networkpolicies is in the API group networking.k8s.io: taken as networkpolicies.networking.k8s.io"),
+            (("user:bob", "get", "sts"), "sts: taken as statefulsets"),
             (("user:bob", "get", "deployment.apps"), "no API server has deployment.apps: only a rule with a wildcard allows it"),
         ],
     )
@@ -177,6 +180,11 @@ class TestList:
             "    Role/shop/reader rules[1] at rbac.yaml:23 by RoleBinding/shop/reader\n"
         )
 
+    def test_in_the_smallest_pieces(self, asks: Callable[..., Said]) -> None:
+        said = asks("list", "sa:shop/web", "--atoms")
+        assert said.out == "sa:shop/web get secrets in shop\nsa:shop/web patch deployments.apps/scale in shop\n"
+        assert [atom["resource"] for atom in json.loads(asks("list", "sa:shop/web", "--atoms", "--format", "json").out)] == ["secrets", "deployments/scale"]
+
     def test_narrowed_and_widened(self, asks: Callable[..., Said]) -> None:
         assert asks("list", "sa:shop/web", "-n", "other").out == "sa:shop/web: 0 rules\n"
         assert "selfsubjectreviews.authentication.k8s.io" in asks("list", "sa:shop/web", "--everyone").out
@@ -202,6 +210,75 @@ class TestPaths:
         (chain,) = json.loads(asks("paths", "group:devs", "--format", "json", on="more.yaml").out)
         assert (chain["goal"], chain["steps"][0]["rights"][0]["role"]) == ("node", "ClusterRole/kubelets")
         assert json.loads(asks("paths", "--to", "cluster-admin", "--format", "json", on="more.yaml").out) == []
+
+
+BINDER = """\
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: binder
+  namespace: shop
+rules:
+  - apiGroups: [rbac.authorization.k8s.io]
+    resources: [rolebindings]
+    verbs: [create]
+  - apiGroups: [rbac.authorization.k8s.io]
+    resources: [clusterroles]
+    resourceNames: [view]
+    verbs: [bind]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: binder
+  namespace: shop
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: Role
+  name: binder
+subjects:
+  - kind: ServiceAccount
+    name: web
+"""
+
+
+class TestGrant:
+    @pytest.mark.parametrize(
+        ("words", "line"),
+        [
+            (("sa:shop/web", "Role/reader", "-n", "shop"), "yes: sa:shop/web may bind Role/shop/reader: it has every right of the role there itself"),
+            (("sa:shop/web", "ClusterRole/view", "-n", "shop"), "yes: sa:shop/web may bind ClusterRole/view: it has the verb bind on the role"),
+            (("sa:shop/web", "ClusterRole/view"), "no: sa:shop/web may not bind ClusterRole/view: it may not create clusterrolebindings"),
+            (("group:system:masters", "ClusterRole/view"), "yes: group:system:masters may bind ClusterRole/view: members of system:masters bypass every check"),
+            (
+                ("sa:shop/web", "ClusterRole/system:auth-delegator", "-n", "shop"),
+                "no: sa:shop/web may not bind ClusterRole/system:auth-delegator: it lacks 2 of the rights of the role there, and the verb bind",
+            ),
+        ],
+    )
+    def test_the_verdict_and_its_reason(self, tmp_path: Path, asks: Callable[..., Said], words: tuple[str, ...], line: str) -> None:
+        (tmp_path / "binder.yaml").write_text(RBAC + BINDER, encoding="utf-8")
+        said = asks("grant", *words, on="binder.yaml")
+        assert said.out.split("\n")[0] == line
+        assert said.code == (0 if line.startswith("yes") else 1)
+
+    def test_what_is_not_covered(self, tmp_path: Path, asks: Callable[..., Said]) -> None:
+        (tmp_path / "binder.yaml").write_text(RBAC + BINDER, encoding="utf-8")
+        said = asks("grant", "sa:shop/web", "ClusterRole/system:auth-delegator", "-n", "shop", "--format", "json", on="binder.yaml")
+        assert json.loads(said.out)["missing"] == ["create: tokenreviews.authentication.k8s.io", "create: subjectaccessreviews.authorization.k8s.io"]
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (("view",), "error: view: write a role as ClusterRole/name or Role/name\n"),
+            (("Role/reader",), "error: a Role is bound in a namespace: say which with --namespace\n"),
+            (("ClusterRole/gone",), "error: there is no ClusterRole/gone\n"),
+        ],
+    )
+    def test_what_is_no_role(self, asks: Callable[..., Said], words: tuple[str, ...], message: str) -> None:
+        said = asks("grant", "user:bob", *words)
+        assert (said.code, said.err) == (2, message)
 
 
 class TestMatrix:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.commands.access import can, dangers, diff, holdings, matrix, paths, who_can
+from harness.commands.access import can, dangers, diff, grant, holdings, matrix, paths, who_can
 
 if TYPE_CHECKING:
     from harness.commands import Command
@@ -15,6 +15,7 @@ COMMANDS: dict[str, Command] = {
     "who-can": who_can,
     "list": holdings,
     "matrix": matrix,
+    "grant": grant,
     "dangers": dangers,
     "paths": paths,
     "diff": diff,

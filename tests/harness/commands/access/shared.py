@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from harness.commands.common import CommandError, warn
 from harness.engines.rbac.dangers import rights_of
@@ -13,6 +13,7 @@ from harness.rules import rbc_odd
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from harness.engines.rbac.policy import Held
     from harness.engines.rbac.roles import Grant
@@ -57,6 +58,11 @@ def request_of(options: argparse.Namespace, access: Access) -> Request:
     subresource = options.subresource or subresource
     if not resource:
         raise CommandError(f"{text!r} is no resource: write deployments.apps, pods/log or /metrics")
+    if not group and not access.resources.near(resource) and resource != "*":
+        plural = next((name for name in _plurals(resource) if access.resources.near(name)), resource)
+        if plural != resource:
+            warn(f"{resource}: taken as {plural}")
+            resource = plural
     if not group and resource != "*" and access.resources.exists("", resource) is False:
         homes = access.resources.near(resource)
         if len(homes) > 1:
@@ -75,6 +81,37 @@ def request_of(options: argparse.Namespace, access: Access) -> Request:
         warn(f"{resource} are outside of namespaces: {options.namespace} is left out")
         return Request(verb, group, resource, subresource, name, "")
     return Request(verb, group, resource, subresource, name, options.namespace)
+
+
+_SHORT: Final = {
+    "cj": "cronjobs",
+    "cm": "configmaps",
+    "crd": "customresourcedefinitions",
+    "csr": "certificatesigningrequests",
+    "deploy": "deployments",
+    "ds": "daemonsets",
+    "ep": "endpoints",
+    "ev": "events",
+    "hpa": "horizontalpodautoscalers",
+    "ing": "ingresses",
+    "netpol": "networkpolicies",
+    "no": "nodes",
+    "ns": "namespaces",
+    "pdb": "poddisruptionbudgets",
+    "po": "pods",
+    "pv": "persistentvolumes",
+    "pvc": "persistentvolumeclaims",
+    "rs": "replicasets",
+    "sa": "serviceaccounts",
+    "sts": "statefulsets",
+    "svc": "services",
+}
+
+
+def _plurals(word: str) -> Iterator[str]:
+    """What a short name, a singular or a kind may be in the plural."""
+    lower = word.lower()
+    yield from (_SHORT.get(lower, lower), f"{lower}s", f"{lower}es", f"{lower.removesuffix('y')}ies")
 
 
 def access_to(world: World) -> Access:

@@ -13,7 +13,6 @@ from harness.engines.policy.api import (
     Result,
     Sources,
     Status,
-    Store,
 )
 from harness.engines.policy.policy_set import PolicySet
 from harness.engines.policy.resources import Resources
@@ -33,5 +32,4 @@ __all__ = [
     "Result",
     "Sources",
     "Status",
-    "Store",
 ]

@@ -173,14 +173,6 @@ class Lookup(Protocol):
         """The objects of a namespace, or of all when it is empty. Raises LookupError for a resource nobody knows."""
 
 
-class Store(Protocol):
-    """Where results may be kept between runs; ``harness.flux.cache.Cache`` is one."""
-
-    def get_json(self, kind: str, key: str) -> Any: ...
-
-    def put_json(self, kind: str, key: str, value: Any) -> None: ...
-
-
 #: Answers ``authorizer`` checks: the user of the request, and ``verb`` with either ``path`` or ``group``, ``resource``, ``subresource``,
 #: ``namespace`` and ``name``.
 Authorizer = Callable[[Json, Mapping[str, str]], bool]

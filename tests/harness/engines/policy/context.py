@@ -93,13 +93,15 @@ class Evaluation:
         """``AdmissionRequest`` as JSON: what is empty is absent, as the Go type's tags have it."""
         request, own = self.request, self.resource
         seen = through or own
+        # A subresource may have a kind of its own, such as Scale or PodExecOptions.
+        asked = (self.resources.of_object(request.subject) if request.subresource and request.subject.get("kind") else None) or own
         user = {name: value for name, value in request.user.items() if value}
         body: dict[str, Any] = {
             "uid": request.uid,
-            "kind": {"group": seen.group, "version": seen.version, "kind": seen.kind},
+            "kind": _gvk(asked if asked is not own else seen),
             "resource": {"group": seen.group, "version": seen.version, "resource": seen.plural},
             "subResource": request.subresource,
-            "requestKind": {"group": own.group, "version": own.version, "kind": own.kind},
+            "requestKind": _gvk(asked),
             "requestResource": {"group": own.group, "version": own.version, "resource": own.plural},
             "requestSubResource": request.subresource,
             "name": request.object_name,
@@ -113,6 +115,10 @@ class Evaluation:
             body |= {"object": request.object, "oldObject": request.old_object}
         always = ("uid", "kind", "resource", "requestKind", "requestResource", "operation", "userInfo", "dryRun", "options", "object", "oldObject")
         return {name: value for name, value in body.items() if value or name in always}
+
+
+def _gvk(resource: Resource) -> dict[str, str]:
+    return {"group": resource.group, "version": resource.version, "kind": resource.kind}
 
 
 def name_of(body: Json) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from harness.engines.policy import PolicyId, PolicySet, Request, Status
+from harness.engines.policy import PolicyId, PolicySet, Request, Resource, Status
 from hypothesis import given
 from hypothesis import strategies as st
 from unit.engines.policy.policy_samples import EVERYTHING, POD_RULE, Body, config_map, namespace, pod, review, rules, validating, verdict, workload
@@ -107,6 +107,16 @@ class TestRequest:
     )
     def test_variables_of_the_request(self, expression: str, request_fields: dict[str, Any]) -> None:
         assert verdict(expression, Request(**{"object": pod(), **request_fields})) == ("pass", "success")
+
+    def test_a_subresource_may_have_a_kind_of_its_own(self) -> None:
+        options = {"apiVersion": "v1", "kind": "PodExecOptions", "command": ["sh"]}
+        pods = Resource("", "v1", "pods", "Pod", namespaced=True)
+        request = Request(options, operation="CONNECT", subresource="exec", resource=pods, name="a", namespace_name="team")
+        policy = validating(
+            "request.kind.kind == 'PodExecOptions' && request.resource.resource == 'pods' && request.name == 'a' && object.command[0] == 'sh'",
+            matchConstraints=rules({**POD_RULE, "operations": ["CONNECT"], "resources": ["pods/exec"]}),
+        )
+        assert [result.status for result in review(policy, request)] == [Status.PASS]
 
     def test_a_namespace_is_in_no_namespace(self) -> None:
         assert verdict("namespaceObject == null && request.namespace == 'n'", namespace("n")) == ("pass", "success")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.engines.policy import PolicySet
+from harness.engines.policy import PolicyId
 from harness.engines.policy.resources import guess_plural
 from harness.flux.world import CRD
 from harness.model import Location, Severity
 from harness.model.shapes import items, mapping, text
 from harness.rules.base import Files, Objects, Registry, Violation, WholeRepository
 from harness.rules.pol_cases import POLICIES, VALIDATING, Bench
-from harness.rules.pol_world import BINDING, POLICY_KINDS
+from harness.rules.pol_world import BINDING, POLICY_KINDS, reviewed
 from harness.source.policycases import FOLDER
 
 if TYPE_CHECKING:
@@ -45,9 +45,8 @@ _VALIDATING_KINDS: Final = tuple(kind for kind in POLICY_KINDS if kind.partition
     controls=("NIST-CM-6", "NIST-SI-2"),
 )
 def expressions_compile(policy: Object, world: World) -> Iterator[Violation]:
-    bindings = [item.body for item in world.of(BINDING) if item.spec.get("policyName") == policy.name]
-    for problem in PolicySet([policy.body, *bindings], bind_all=True).problems:
-        if not problem.unsupported and problem.policy.name == policy.name and problem.policy.kind == policy.kind:
+    for problem in world.derive(reviewed).policies.problems:
+        if not problem.unsupported and problem.policy == PolicyId(policy.kind, policy.namespace, policy.name):
             yield Violation(problem.message, "an expression that compiles", policy.locate(*problem.pointer))
 
 

@@ -131,12 +131,11 @@ def moment(value: Any) -> datetime | None:
 def requests(world: World) -> Iterator[tuple[Object, Json, bool]]:
     """Every object, and every pod that a controller will create from a template (with the object that holds the template)."""
     for item in world.objects:
-        # Definitions are large, and no null is read in one.
-        yield item, item.body if str(item.group_kind) == CRD else without_nulls(item.body), False
+        yield item, item.body, False
     for pod in world.pods:
         if pod.object.kind != "Pod" and pod.object.kind != "PodTemplate":
-            metadata = {**without_nulls(dict(pod.metadata)), "name": f"{pod.object.name}-0", "namespace": pod.namespace}
-            yield pod.object, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": _with_host_ports(without_nulls(dict(pod.spec)))}, True
+            metadata = {**pod.metadata, "name": f"{pod.object.name}-0", "namespace": pod.namespace}
+            yield pod.object, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": _with_host_ports(dict(pod.spec))}, True
 
 
 def _with_host_ports(spec: Json) -> Json:
@@ -151,17 +150,6 @@ def _with_host_ports(spec: Json) -> Json:
                 for body in map(mapping, items(spec[name]))
             ]
     return filled
-
-
-def without_nulls(value: Any) -> Any:
-    """A body as the API server decodes it: a null field is an absent one. The very same value when there is none."""
-    if isinstance(value, dict):
-        found = {key: without_nulls(entry) for key, entry in value.items() if entry is not None}
-        return value if len(found) == len(value) and all(found[key] is value[key] for key in found) else found
-    if isinstance(value, list):
-        entries = [without_nulls(entry) for entry in value]
-        return value if all(new is old for new, old in zip(entries, value, strict=True)) else entries
-    return value
 
 
 def _applier(item: Object, world: World) -> Json:

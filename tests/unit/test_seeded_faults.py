@@ -34,6 +34,7 @@ PAGER = "apiVersion: notification.toolkit.fluxcd.io/v1beta3\nkind: Provider\nmet
 NOTICE = "apiVersion: notification.toolkit.fluxcd.io/v1beta3\nkind: Alert\nmetadata:\n  name: notice\nspec:\n  providerRef:\n    name: pager\n"
 SOPS = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: app\nstringData:\n  token: ENC[AES256_GCM,data:abc,iv:def,tag:ghi,type:str]\nsops:\n  version: 3.9.0\n  mac: ENC[AES256_GCM,data:jkl,type:str]\n"
 GIT = "---\napiVersion: source.toolkit.fluxcd.io/v1\nkind: GitRepository\nmetadata:\n  name: app\nspec:\n  interval: 10m\n  url: https://git.example.com/app\n  ref:\n    branch: main\n"
+CATEGORIES = ("access", "certificates", "exceptions", "lifecycle", "load-balancing", "multi-tenancy", "secrets", "supply-chain", "workload")
 PROMTAIL, STACK = f"{BASE}/promtail/controllers", f"{BASE}/kube-prometheus-stack/controllers"
 
 
@@ -77,7 +78,7 @@ FLX_KUSTOMIZATIONS = (
     fault("dependencies-in-a-circle", "FLX102", f"{BASE}/prometheus-operator-crds/ks.yaml", "spec:\n", "spec:\n  dependsOn:\n    - name: cert-manager\n", "- name: cert-manager", and_at=(Place(KS, "- name: prometheus-operator-crds"),)),
     fault("dependency-does-not-wait", "FLX103", KS, "wait: true", "wait: false", "wait: false"),
     fault("wait-and-checks", "FLX104", KS, "  wait: true\n", "  wait: true\n  healthChecks:\n    - apiVersion: helm.toolkit.fluxcd.io/v2\n      kind: HelmRelease\n      name: cert-manager\n      namespace: cert-manager\n", "healthChecks:"),
-    fault("folder-inside-another", "FLX105", f"{BASE}/policies/policies-networking.ks.yaml", "path: ./policies/networking", "path: ./policies", "path: ./policies/pod-security", where=f"{BASE}/policies/policies-pod-security.ks.yaml"),
+    fault("folder-inside-another", "FLX105", f"{BASE}/policies/policies-networking.ks.yaml", "path: ./policies/networking", "path: ./policies", "path: ./policies/pod-security", where=f"{BASE}/policies/policies-pod-security.ks.yaml", and_at=tuple(Place(f"{BASE}/policies/policies-{each}.ks.yaml", f"path: ./policies/{each}") for each in CATEGORIES)),
     fault("definition-comes-later", "FLX106", f"{BASE}/sealed-secrets/ks.yaml", "  dependsOn:\n    - name: prometheus-operator-crds\n", "", "kind: PrometheusRule", where=f"{BASE}/sealed-secrets/controllers/prometheusrule.yaml", and_at=(Place(f"{BASE}/sealed-secrets/controllers/helmrelease.yaml", "apiVersion: helm.toolkit.fluxcd.io/v2"),)),
     fault("ready-before-anybody-looked", "FLX107", f"{FLUX}/ks.yaml", "      current: has(status.conditions) && status.conditions.exists(e, e.type == 'Synced' && e.status == 'True')\n", "      current: status.conditions.filter(e, e.type == 'Synced').all(e, e.status == 'True')\n", ".all(e, e.status == 'True')"),
     fault("variable-removed", "FLX108", VARS, "  LB_POOL: 172.18.255.200-172.18.255.250\n", "", "- ${LB_POOL}", where=f"{BASE}/metallb/configs/ipaddresspool.yaml"),

@@ -82,7 +82,7 @@ def selector_problems(selector: Any) -> Iterator[tuple[Pointer, str]]:
     for index, expression in enumerate(items(mapping(selector).get("matchExpressions"))):
         at: Pointer = ("matchExpressions", index)
         operator, values = mapping(expression).get("operator"), items(mapping(expression).get("values"))
-        if operator not in _OPERATORS:
+        if not isinstance(operator, str) or operator not in _OPERATORS:
             yield (*at, "operator"), f"{operator!r} is not a valid label selector operator"
         elif _OPERATORS[operator] and not values:
             yield (*at, "values"), f"for {operator} the values must not be empty"

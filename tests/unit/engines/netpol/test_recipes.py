@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.engines.netpol.addresses import address as read_address
 
 sys.path.insert(0, str(Path(__file__).parent))
-from netpol_things import namespace, network, passes, pod, policy
+from netpol_things import named, namespace, network, passes, pod, policy
 
 Json = dict[str, Any]
 # fmt: off
@@ -77,6 +78,8 @@ INTO_A: list[tuple[str, list[Json], set[str]]] = [
     ("allow traffic from a namespace by its name", [ingress({"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "z"}}}]})], {"z/a", "z/b", "z/c"}),
     ("allow some pods of another namespace: both selectors of one item", [ingress({"from": [{"namespaceSelector": NS_Y, "podSelector": B}]})], {"y/b"}),
     ("allow pods or namespaces: two items", [ingress({"from": [{"namespaceSelector": NS_Y}, {"podSelector": B}]})], {"x/b", "y/a", "y/b", "y/c"}),
+    ("allow traffic from several namespaces by their names", [ingress({"from": [{"namespaceSelector": {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["y", "z"]}]}}]})], {"y/a", "y/b", "y/c", "z/a", "z/b", "z/c"}),
+    ("several selectors in several items", [ingress({"from": [{"podSelector": B}, {"podSelector": C}]}, select=A)], {"x/b", "x/c"}),
     ("an empty list of peers is everyone", [ingress({"from": []})], rest("x/a")),
     ("a null list of peers is everyone", [ingress({"from": None})], rest("x/a")),
     ("allow traffic only to a port", [ingress({"ports": [{"port": 80}]})], rest("x/a")),
@@ -177,6 +180,40 @@ def test_the_example_of_the_documentation() -> None:
     }
     assert not passes(found, "default/web", "default/db", "6380")
     assert not passes(found, "default/db", "default/web", "80")
+
+
+def outside(direction: str, *policies: Json, address: str = "198.51.100.7") -> str:
+    """The ports on which x/a and an address outside may connect."""
+    found = network(*WORLD, *(policy(f"p{i}", spec) for i, spec in enumerate(policies)))
+    where = read_address(address)
+    assert where is not None
+    return str(found.side(direction, found.position[named(found, "x/a")]).at(where))
+
+
+def test_allow_traffic_from_external_clients() -> None:
+    assert outside("Ingress", ingress(), ingress({"from": []}, select=A)) == "all"
+    assert outside("Ingress", ingress(), ingress({"ports": [{"port": 80}], "from": []}, select=A)) == "80/TCP"
+    assert outside("Ingress", ingress({"from": [{"namespaceSelector": {}}]})) == "none"
+
+
+def test_deny_external_egress_traffic() -> None:
+    rule = egress({"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53}], "to": [{"namespaceSelector": {}}]}, {"to": [{"namespaceSelector": {}}]}, select=A)
+    assert outside("Egress", rule) == "none"
+    assert of(table(policy("p", rule)), "x/a") == rest("x/a")
+
+
+def test_a_range_of_ports_of_the_documentation() -> None:
+    rule = egress({"to": [{"ipBlock": {"cidr": "198.51.100.0/24"}}], "ports": [{"protocol": "TCP", "port": 32000, "endPort": 32768}]})
+    assert outside("Egress", rule) == "32000-32768/TCP"
+    assert outside("Egress", rule, address="198.51.101.1") == "none"
+
+
+def test_blocks_with_exceptions_and_both_families() -> None:
+    rule = egress({"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["10.0.0.0/8"]}}, {"ipBlock": {"cidr": "2001:db8::/32", "except": ["2001:db8:1::/48"]}}]})
+    assert {each: outside("Egress", rule, address=each) for each in ("9.255.255.255", "10.0.0.0", "11.0.0.0", "2001:db8::1", "2001:db8:1::1", "2001:db9::1")} == {
+        "9.255.255.255": "all", "10.0.0.0": "none", "11.0.0.0": "all", "2001:db8::1": "all", "2001:db8:1::1": "none", "2001:db9::1": "none",
+    }
+    assert outside("Egress", rule, address="9.0.0.0-11.0.0.0") == "none"
 
 
 def test_udp_and_tcp_are_apart() -> None:

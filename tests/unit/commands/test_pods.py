@@ -92,6 +92,19 @@ class TestCheck:
         assert (said.code, said.out) == (0, "1 pods: 0 admitted, 0 refused, 1 exempt\n")
         assert look("check", BARE, CONFINED.replace("namespace: web", "namespace: ops"), options=("--level", "restricted", "--namespace", "ops")).code == 0
 
+    def test_the_configuration_of_the_api_server(self, look: Callable[..., Said], tmp_path: Path) -> None:
+        file = tmp_path / "admission"
+        text = "apiVersion: pod-security.admission.config.k8s.io/v1\nkind: PodSecurityConfiguration\ndefaults: {enforce: restricted, warn: baseline}\n"
+        file.write_text(text, encoding="utf-8")
+        assert look("check", BARE, options=("--admission", str(file))).code == 1
+        assert look("check", BARE, options=("--admission", str(file), "--mode", "warn")).code == 0
+        file.write_text(text + "exemptions: {namespaces: [web]}\n", encoding="utf-8")
+        assert look("check", BARE, options=("--admission", str(file))).out == "1 pods: 0 admitted, 0 refused, 1 exempt\n"
+        file.write_text(text.replace("restricted", "strict"), encoding="utf-8")
+        said = look("check", BARE, options=("--admission", str(file)))
+        assert said.code == 2
+        assert "defaults.enforce: strict: must be one of privileged, baseline, restricted" in said.err
+
     def test_a_pod_that_cannot_be_read_is_not_admitted(self, look: Callable[..., Said]) -> None:
         said = look("check", BARE.replace("spec:\n", "spec:\n  hostPID: 'yes'\n"), options=("--level", "baseline"))
         assert said.code == 2

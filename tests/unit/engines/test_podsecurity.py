@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -23,7 +24,11 @@ from harness.engines.podsecurity import (
     policy_of,
     strictest,
 )
+from harness.engines.podsecurity.configuration import Configuration, InvalidConfigurationError, read
 from harness.engines.podsecurity.levels import parse_version
+from harness.engines.podsecurity.survey import judge
+from harness.model import Location, Object, ObjectId, Origin, fixed
+from harness.model.pods import PodTemplate, pod_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -292,6 +297,69 @@ class TestDecision:
         found = decide(request, self.POLICY, 36, exemptions)
         assert found.exempt == reason
         assert bool(found.denied) == (not reason)
+
+
+def configured(**fields: Any) -> Configuration:
+    return read({"apiVersion": "pod-security.admission.config.k8s.io/v1", "kind": "PodSecurityConfiguration", **fields})
+
+
+class TestConfiguration:
+    def test_defaults_and_exemptions(self) -> None:
+        found = configured(
+            defaults={"enforce": "baseline", "enforce-version": "v1.31", "warn": ""}, exemptions={"namespaces": ["kube-system"], "runtimeClasses": ["kata"]}
+        )
+        assert found.defaults == Policy(LevelVersion(Level.BASELINE, PolicyVersion(31)))
+        assert found.exemptions == Exemptions(namespaces=frozenset({"kube-system"}), runtime_classes=frozenset({"kata"}))
+        assert policy_of({"pod-security.kubernetes.io/audit": "restricted"}, found.defaults).enforce == LevelVersion(Level.BASELINE, PolicyVersion(31))
+
+    def test_inside_an_admission_configuration(self) -> None:
+        inner = {"apiVersion": "pod-security.admission.config.k8s.io/v1beta1", "kind": "PodSecurityConfiguration", "defaults": {"audit": "restricted"}}
+        plugins = [{"name": "EventRateLimit"}, {"name": "PodSecurity", "configuration": inner}]
+        assert read({"kind": "AdmissionConfiguration", "plugins": plugins}).defaults.audit == LevelVersion(Level.RESTRICTED)
+        assert read({"kind": "AdmissionConfiguration", "plugins": plugins[:1]}) == Configuration()
+
+    @pytest.mark.parametrize(
+        ("fields", "message"),
+        [
+            ({"defaults": {"enforce": "strict"}}, "defaults.enforce: strict: must be one of"),
+            ({"defaults": {"warn-version": "1.31"}}, 'defaults.warn-version: 1.31: must be "latest" or "v1.x"'),
+            ({"defaults": {"enforced": "baseline"}}, "defaults has no field enforced"),
+            ({"exemptions": {"users": []}}, "exemptions has no field users"),
+            ({"exemptions": {"namespaces": ["a", "a"]}}, "exemptions.namespaces: a is listed twice"),
+            ({"exemptions": {"usernames": [""]}}, "exemptions.usernames: a name is empty"),
+            ({"kind": "Pod"}, "got Pod"),
+            ({"kind": "AdmissionConfiguration", "plugins": [{"name": "PodSecurity", "path": "x.yaml"}]}, "stands in x.yaml"),
+        ],
+    )
+    def test_what_the_api_server_refuses(self, fields: dict[str, Any], message: str) -> None:
+        with pytest.raises(InvalidConfigurationError, match=re.escape(message)):
+            configured(**fields)
+
+
+def template(spec: Any) -> PodTemplate:
+    body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {"template": {"spec": spec}}}
+    found = pod_of(Object(ObjectId("test", "apps", "Deployment", "web", "web"), body, Origin(fixed(Location("a.yaml", 1)))))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ({"containers": []}, ""),
+        (None, "it has no spec"),
+        ({"containers": {}}, "spec.containers is not a list"),
+        ({"containers": [1]}, "spec.containers[0] is not a mapping"),
+        ({"hostNetwork": "true"}, "spec.hostNetwork is not true or false"),
+        ({"securityContext": []}, "spec.securityContext is not a mapping"),
+        ({"initContainers": [{"securityContext": {"runAsUser": True}}]}, "spec.initContainers[0].securityContext.runAsUser is not a whole number"),
+        ({"containers": [{"securityContext": {"capabilities": {"add": "ALL"}}}]}, "spec.containers[0].securityContext.capabilities.add is not a list"),
+        ({"volumes": ["a"]}, "spec.volumes[0] is not a mapping"),
+    ],
+)
+def test_a_pod_that_the_api_server_cannot_read_is_not_judged(spec: Any, reason: str) -> None:
+    judged = judge(template(spec), LevelVersion(Level.PRIVILEGED), 36)
+    assert (judged.odd, judged.violated) == (reason, ())
 
 
 # What the page "Pod Security Standards" lists, field by field, for a pod of Linux without a user namespace: an oracle that shares nothing with the checks.

@@ -1,9 +1,11 @@
 """Hold every pod against a level of the Pod Security Standards, in the version of any Kubernetes release.
 
-Without --level, each pod is held against the enforce label of its namespace, as the API server does it; namespaces that are not at hand, or
-say nothing, enforce nothing. Templates of Deployments, CronJobs and their like are judged as the pods they make. Messages are the API server's.
+Without --level, each pod is held against the enforce label of its namespace, as the API server does it (--mode takes another label); namespaces
+that are not at hand, or say nothing, enforce nothing, unless --admission gives the API server's defaults. Templates of Deployments, CronJobs and
+their like are judged as the pods they make. Messages are the API server's.
 
   python -m harness pods check --level restricted --version 1.31 --manifests app/
+  python -m harness pods check --manifests app/ --mode warn --admission admission.yaml
   python -m harness pods check --cluster production --format json
 
 Exit codes: 0 every pod is admitted, 1 some are not, 2 some could not be judged or there is no pod at all.
@@ -13,12 +15,16 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.commands.common import CommandError, add_subject, bold, out, subject, warn
-from harness.engines.podsecurity import LATEST, Exemptions, Level, LevelVersion, Policy, PolicyVersion, message, minor_of, parse_version
+from harness.engines.podsecurity import LATEST, MODES, Exemptions, Level, LevelVersion, PolicyVersion, message, minor_of, parse_version
+from harness.engines.podsecurity.configuration import Configuration, InvalidConfigurationError, read
 from harness.engines.podsecurity.survey import Judged, judge, policies, unknown_templates
 from harness.model import format_pointer
+from harness.model.shapes import mapping
+from harness.source.yaml import parse
 
 if TYPE_CHECKING:
     from harness.flux.workspace import Workspace
@@ -42,6 +48,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--version", type=policy_version, metavar="VERSION", help="the version of the level: 1.25 … 1.37, or latest (default: with --level, the cluster's own)"
     )
     parser.add_argument("--namespace", metavar="NAME", help="only pods of this namespace")
+    parser.add_argument("--mode", choices=MODES, default="enforce", help="which labels count when no level is given (default: enforce)")
+    parser.add_argument(
+        "--admission", type=Path, metavar="FILE", help="the API server's PodSecurityConfiguration or AdmissionConfiguration: defaults and exemptions"
+    )
     parser.add_argument("--exempt-namespace", action="append", default=[], metavar="NAME", help="a namespace that the API server exempts; may be repeated")
     parser.add_argument("--exempt-runtime-class", action="append", default=[], metavar="NAME", help="a runtime class that it exempts; may be repeated")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="how to print (default: text)")
@@ -53,10 +63,14 @@ def run(workspace: Workspace, options: argparse.Namespace) -> int:
     world = subject(workspace, options)
     cluster = cluster_minor(world, options.version)
     asked = LevelVersion(Level(options.level), options.version or LATEST) if options.level else None
-    exemptions = Exemptions(namespaces=frozenset(options.exempt_namespace), runtime_classes=frozenset(options.exempt_runtime_class))
-    labels = policies(world.of("Namespace"))
+    configuration = _configuration(options.admission)
+    exemptions = Exemptions(
+        namespaces=configuration.exemptions.namespaces | set(options.exempt_namespace),
+        runtime_classes=configuration.exemptions.runtime_classes | set(options.exempt_runtime_class),
+    )
+    labels = policies(world.of("Namespace"), configuration.defaults)
     pods = [pod for pod in world.pods if options.namespace in (None, pod.namespace)]
-    judged = [judge(pod, asked or labels.get(pod.namespace, Policy()).enforce, cluster, exemptions) for pod in pods]
+    judged = [judge(pod, asked or getattr(labels.get(pod.namespace, configuration.defaults), options.mode), cluster, exemptions) for pod in pods]
     for item, at in unknown_templates(world.objects):
         warn(f"not evaluated: {item.id}: {format_pointer(at)}: a pod template of a kind that only its operator knows")
     if not judged:
@@ -66,6 +80,16 @@ def run(workspace: Workspace, options: argparse.Namespace) -> int:
     else:
         _print(judged)
     return 1 if any(each.violated for each in judged) else 2 if any(each.odd for each in judged) else 0
+
+
+def _configuration(path: Path | None) -> Configuration:
+    if path is None:
+        return Configuration()
+    try:
+        found = parse(path.read_text(encoding="utf-8"), str(path), strict=False, yaml_1_1=False)
+        return read(mapping(found.documents[0].body) if len(found.documents) == 1 else {})
+    except (OSError, UnicodeDecodeError, InvalidConfigurationError) as error:
+        raise CommandError(f"{path}: {error}") from error
 
 
 def cluster_minor(world: World, asked: PolicyVersion | None = None) -> int:

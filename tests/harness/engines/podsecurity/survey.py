@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.engines.podsecurity.admission import Exemptions, Request, decide
 from harness.engines.podsecurity.evaluate import evaluate
-from harness.engines.podsecurity.levels import LevelVersion, Policy, policy_of
+from harness.engines.podsecurity.levels import DEFAULTS, LevelVersion, Policy, policy_of
 from harness.engines.podsecurity.pod import Violated, defaulted
 from harness.model.pods import CONTAINERS, TEMPLATES
 from harness.model.shapes import items, mapping
@@ -47,9 +47,9 @@ class Judged:
     exempt: str = ""
 
 
-def policies(namespaces: Iterable[Object]) -> dict[str, Policy]:
+def policies(namespaces: Iterable[Object], defaults: Policy = DEFAULTS) -> dict[str, Policy]:
     """What each namespace asks for, by its name."""
-    return {item.name: policy_of(item.labels) for item in namespaces}
+    return {item.name: policy_of(item.labels, defaults) for item in namespaces}
 
 
 def judge(pod: PodTemplate, against: LevelVersion, cluster: int, exemptions: Exemptions | None = None) -> Judged:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from seeded import Edit, Fault, Place, fault
+from seeded import Fault, Place, fault
 
 BASE: Final = "clusters/base/infrastructure"
 TENANT: Final = "clusters/base/tenants/tenant-a"
@@ -56,7 +56,8 @@ SUPPLY: Final = (
     fault("token-may-everything", "SEC712", WORKFLOW, None, FLOW.replace("permissions: {}", "permissions: write-all"), "permissions: write-all"),
     fault("strangers-code", "SEC713", WORKFLOW, None, FLOW.replace("on: push", "on: pull_request_target").replace("persist-credentials: false", "ref: ${{ github.head_ref }}"), "ref: ${{ github.head_ref }}"),
     fault("title-is-run", "SEC714", WORKFLOW, None, FLOW.replace("make", "echo '${{ github.event.issue.title }}'"), "- run: echo"),
-    fault("required-check-renamed", "SEC715", INTENT, "required_checks: [static]", "required_checks: [statics]", "required_checks:", also=(Edit(WORKFLOW, None, FLOW),)),
+    fault("required-check-renamed", "SEC715", INTENT, "required_checks: [static]", "required_checks: [statics]", "required_checks:"),
+    fault("required-check-can-be-skipped", "SEC715", ".github/workflows/static.yaml", "  pull_request:\n", "  pull_request:\n    paths: [clusters/**]\n", "    paths: [clusters/**]"),
     fault("workflow-cut-off", "SEC716", WORKFLOW, None, "on: push\npermissions: {}\n", "on: push"),
 )
 # fmt: on

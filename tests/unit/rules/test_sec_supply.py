@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 
     from harness.flux.world import World
 
-POD = (
-    "apiVersion: v1\nkind: Pod\nmetadata:\n  name: web\n  namespace: web\nspec:\n  hostNetwork: {host}\n  containers:\n    - name: a\n      image: {image}\n"
-)
+POD = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: web\n  namespace: web\nspec:\n  hostNetwork: {host}\n  containers:\n    - name: a\n      image: {image}\n"
 ROLLOUT = "---\napiVersion: example.com/v1\nkind: Rollout\nmetadata:\n  name: web\n  namespace: web\nspec:\n  template:\n    spec:\n      containers: []\n"
 REGISTER = (
     'checked: "2026-11-01"\ncomponents:\n  - component: Ship\n    images: [x/ship]\n    policy: none stated\n    source: https://ship.example.com\n'

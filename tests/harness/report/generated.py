@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.report.catalog import CATALOG, catalog
-from harness.report.components import README, readme
+from harness.report.components import README, MarkersError, readme
 from harness.rules import all_rules
 from harness.rules.pol_table import README as POLICIES
 from harness.rules.pol_table import document
@@ -19,5 +19,8 @@ def generated_files(workspace: Workspace) -> list[tuple[str, str]]:
     clusters = {root.name: root.path for root in workspace.clusters}
     documents = [(CATALOG, catalog(all_rules())), (README, readme(workspace.repository, clusters))]
     if workspace.repository.is_dir("policies"):
-        documents.append((POLICIES, document(workspace.repository, clusters)))
+        try:
+            documents.append((POLICIES, document(workspace.repository, clusters)))
+        except ValueError as error:
+            raise MarkersError(str(error)) from error
     return documents

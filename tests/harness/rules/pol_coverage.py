@@ -27,7 +27,8 @@ def policies_of(world: World) -> dict[str, tuple[Location, bool]]:
     Match conditions are not looked at: a policy against node ports covers Services. A policy about deletions or subresources covers what
     could be deleted or has the subresource.
     """
-    found = world.of(*POLICY_KINDS)
+    # Policies of the mode JSON are about payloads, not about objects of a cluster.
+    found = [item for item in world.of(*POLICY_KINDS) if mapping(item.spec.get("evaluation")).get("mode") != "JSON"]
     if not found:
         return {}
     resources = Resources(item.body for item in world.of(CRD))
@@ -43,6 +44,8 @@ def _covers(item: Object, there: Mapping[tuple[str, str], list[tuple[Json, Resou
     kyverno = item.group == KYVERNO
     constraints = mapping(item.spec.get("matchConstraints"))
     for rule in map(mapping, items(constraints.get("resourceRules"))) if items(constraints.get("resourceRules")) else ({},):
+        if item.kind.endswith("DeletingPolicy"):
+            rule = {**rule, "operations": ["*"]}
         alone = Constraints({**constraints, **({"resourceRules": [rule]} if rule else {})}, kyverno=kyverno)
         operations = [text(each) for each in items(rule.get("operations"))] or ["CREATE"]
         operation = "CREATE" if "*" in operations else operations[0]
@@ -50,7 +53,7 @@ def _covers(item: Object, there: Mapping[tuple[str, str], list[tuple[Json, Resou
         for group, plural in alone.resources():
             for body, resource in _candidates(there, group, plural):
                 inside = text(mapping(body.get("metadata")).get("namespace"))
-                if item.namespace and inside != item.namespace:
+                if item.kind.startswith("Namespaced") and inside != item.namespace:
                     continue
                 for subresource in subresources:
                     request = Request(

@@ -189,7 +189,7 @@ def matches_are_narrow(policy: Object, world: World) -> Iterator[Violation]:
         return
     constraints = mapping(policy.spec.get("matchConstraints"))
     rules = items(constraints.get("resourceRules"))
-    if not rules and not constraints.get("objectSelector"):
+    if not rules and isinstance(policy.spec.get("matchConstraints"), dict) and not constraints.get("objectSelector"):
         yield Violation("no resourceRules: it matches everything", "the resources it is about", policy.locate("spec", "matchConstraints"))
     for index, rule in enumerate(map(mapping, rules)):
         if "*" in items(rule.get("apiGroups")) and {"*", "*/*"} & set(map(str, items(rule.get("resources")))):

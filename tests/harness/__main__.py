@@ -29,6 +29,15 @@ Looks at a Flux repository the way its clusters will: builds every Kustomization
 """
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Leaves room for the two columns by which names of commands are indented, which argparse does not count: the longest would have its line for itself."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        super().add_argument(action)
+        longest = max((len(each.dest) for each in self._iter_indented_subactions(action)), default=0)
+        self._action_max_length = max(self._action_max_length, longest + self._current_indent + 2)
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line, one subcommand per module of :mod:`harness.commands`."""
     shared = argparse.ArgumentParser(add_help=False)
@@ -43,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m harness",
         description=_DESCRIPTION,
         epilog="exit codes: 0 clean, 1 findings, 2 could not check",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     commands = main_parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():

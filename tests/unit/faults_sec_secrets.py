@@ -53,7 +53,25 @@ VAULT = (
     fault("no-restart-after-rotation", "SEC408", f"{TENANT}/apps/vaultstaticsecret.yaml", "  rolloutRestartTargets:\n    - kind: Deployment\n      name: podinfo\n", "", "  destination:\n    name: podinfo-static"),
     fault("vault-unchecked", "SEC409", f"{TENANT}/apps/vaultconnection.yaml", "skipTLSVerify: false", "skipTLSVerify: true", "skipTLSVerify: true"),
 )
+
+CERTIFICATES = (
+    fault("host-without-tls", "SEC601", f"{TENANT}/apps/ingress.yaml", "  tls:\n    - hosts:\n        - podinfo.${DOMAIN}\n      secretName: podinfo-ingress-tls\n", "", "host: podinfo.${DOMAIN}"),
+    fault("name-missing-in-the-certificate", "SEC602", f"{TENANT}/apps/podinfo-ingress-tls.certificate.yaml", "podinfo.${DOMAIN}", "www.podinfo.${DOMAIN}", "secretName: podinfo-ingress-tls", where=f"{TENANT}/apps/ingress.yaml"),
+    fault("root-is-no-authority", "SEC603", f"{BASE}/cert-manager/configs/certificate.yaml", "  isCA: true\n", "", "secretName: platform-root-ca", and_at=(Place(f"{BASE}/cert-manager/configs/certificate.yaml", "issuerRef:"),)),
+    fault("longer-than-vault-signs", "SEC603", f"{CONFIGS}/platform.vault", "max_ttl=2160h", "max_ttl=240h", "duration: 720h", where=f"{BASE}/operator-ui/alertmanager/certificate.yaml"),
+    fault("renewed-at-the-last-moment", "SEC604", f"{BASE}/grafana/configs/certificate.yaml", "renewBefore: 720h", "renewBefore: 24h", "renewBefore: 24h"),
+    fault("key-too-short", "SEC605", f"{BASE}/grafana/configs/certificate.yaml", "    algorithm: ECDSA\n    size: 256", "    algorithm: RSA\n    size: 1024", "size: 1024"),
+    fault("not-for-servers", "SEC605", f"{BASE}/grafana/configs/certificate.yaml", "- server auth", "- client auth", "usages:"),
+    fault("two-makers-of-a-secret", "SEC606", f"{TENANT}/apps/vault-client-tls.certificate.yaml", "secretName: vault-client-tls", "secretName: podinfo-ingress-tls", "secretName: podinfo-ingress-tls", where=f"{TENANT}/apps/podinfo-ingress-tls.certificate.yaml"),
+    fault("no-redirect", "SEC607", f"{BASE}/operator-ui/configs/prometheus.virtualserver.yaml", "enable: true", "enable: false", "host: prometheus.${DOMAIN}"),
+    fault("no-strict-transport", "SEC608", f"{BASE}/operator-ui/configs/prometheus.virtualserver.yaml", "name: Strict-Transport-Security", "name: X-Strict-Transport-Security", "host: prometheus.${DOMAIN}"),
+    fault("old-version-of-tls", "SEC609", f"{BASE}/ingress-nginx/controllers/helmrelease.yaml", "ssl-protocols: TLSv1.2 TLSv1.3", "ssl-protocols: TLSv1.1 TLSv1.2", "ssl-protocols: TLSv1.1 TLSv1.2", charts=True),
+    fault("host-of-another-namespace", "SEC610", f"{TENANT}/apps/ingress.yaml", "    - host: podinfo.${DOMAIN}", "    - host: grafana.${DOMAIN}", "host: grafana.${DOMAIN}"),
+    fault("class-misspelt", "SEC611", f"{TENANT}/apps/ingress.yaml", "ingressClassName: nginx", "ingressClassName: ngnix", "ingressClassName: ngnix"),
+    fault("port-misspelt", "SEC612", f"{TENANT}/apps/ingress.yaml", "name: http", "name: https", "service:"),
+    fault("damaged-certificate", "SEC613", f"{KIND}/sealed-secrets-certificate.yaml", "    MIIE3TCCAsWg", "    MIIE3TCCAsWgAAAA", "-----BEGIN CERTIFICATE-----"),
+)
 # fmt: on
 
-FAULTS = (*SEALED, *IN_GIT, *REFERENCES, *VAULT)
+FAULTS = (*SEALED, *IN_GIT, *REFERENCES, *VAULT, *CERTIFICATES)
 UNSEEDED = {"SEC205": "only charts of ours have webhooks whose authority is injected, and their annotations are not ours to edit"}

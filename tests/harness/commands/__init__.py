@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from harness.commands import access, check, clusters, docs, explain, images, lock, network, pods, policy, render, tree, why
+from harness.commands import access, certificates, check, clusters, docs, explain, images, lock, network, pods, policy, render, tree, why
 from harness.commands.common import CommandError
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ COMMANDS: dict[str, Command | Group] = {
     "pods": pods,
     "policy": policy,
     "access": access,
+    "certificates": certificates,
 }
 
 __all__ = ["COMMANDS", "Command", "CommandError", "Group"]

@@ -18,6 +18,7 @@ from harness.rules.order_makers import makers, may_be_elsewhere
 from harness.rules.order_needs import Need, Topic
 from harness.rules.order_proof import missing_edge, unproven
 from harness.rules.order_runtime import may_make
+from harness.rules.tls_view import resource_namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -75,24 +76,11 @@ def _references(item: Object, world: World) -> tuple[Reference, ...]:
     return world.derive(_by_object).get(item.id, ())
 
 
-def _resource_namespaces(world: World) -> tuple[str, ...]:
-    """Where cert-manager looks for what a ClusterIssuer names: its flag, else its own namespace; empty when it is not in the cluster."""
-    found = []
-    for pod in world.pods:
-        for container in pod.containers("containers"):
-            for argument in items(container.body.get("args")):
-                name, _, value = text(argument).partition("=")
-                if name == "--cluster-resource-namespace":
-                    found.append(pod.namespace if "$(" in value or not value else value)
-    return tuple(dict.fromkeys(found))
-
-
 def made_for(world: World, reference: Reference) -> tuple[Made, ...]:
     """Everyone who makes what a reference names; for a cluster-scoped resource in the namespace of its controller, or anywhere when that is unknown."""
     if reference.namespace != UNKNOWN:
         return makers(world).of(reference.kind, reference.namespace, reference.name)
-    namespaces = world.derive(_resource_namespaces) or tuple(item.name for item in world.of("Namespace"))
-    return tuple(made for namespace in namespaces for made in makers(world).of(reference.kind, namespace, reference.name))
+    return tuple(made for namespace in world.derive(resource_namespaces) for made in makers(world).of(reference.kind, namespace, reference.name))
 
 
 def _need(reference: Reference) -> Need:

@@ -21,7 +21,7 @@ from harness.engines.vault.requests import (
     store_requests,
 )
 from harness.model import Location
-from harness.model.shapes import items, text
+from harness.rules.tls_view import resource_namespaces
 from harness.source.repository import UnreadableError
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ def view(world: World) -> VaultView:
     """The view of a world; made once (``world.derive``)."""
     found = declared(world.objects)
     requests = [request for item in world.of(STATIC, DYNAMIC, PKI) for request in operator_requests(item, world.find)]
-    namespace = _resource_namespace(world)
+    namespaces = world.derive(resource_namespaces)
+    namespace = namespaces[0] if len(namespaces) == 1 else "cert-manager"
     requests += [request for item in world.of(*ISSUERS) for request in issuer_requests(item, namespace)]
     secrets = world.of("ExternalSecret.external-secrets.io")
     requests += [request for item in world.of(*STORES) for request in store_requests(item, secrets)]
@@ -64,17 +65,6 @@ def view(world: World) -> VaultView:
     if found:
         logins += [(login, Spot(source, key)) for login, source, key in script_logins(world.objects)]
     return VaultView(found, tuple(requests), tuple(dict.fromkeys(logins)))
-
-
-def _resource_namespace(world: World) -> str:
-    """Where cert-manager looks for what a ClusterIssuer names: the namespace of its controller."""
-    for pod in world.pods:
-        for container in pod.containers("containers"):
-            for argument in items(container.body.get("args")):
-                if text(argument).startswith("--cluster-resource-namespace="):
-                    value = text(argument).partition("=")[2]
-                    return pod.namespace if "$(" in value else value
-    return "cert-manager"
 
 
 def place(world: World, spot: Spot) -> Location:

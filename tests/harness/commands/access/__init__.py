@@ -9,7 +9,7 @@ from harness.commands.access import can, dangers, diff, grant, holdings, matrix,
 if TYPE_CHECKING:
     from harness.commands import Command
 
-HELP = "who may do what: ask, list, follow where rights lead, compare"
+HELP = "who may do what, and where rights lead"
 COMMANDS: dict[str, Command] = {
     "can": can,
     "who-can": who_can,

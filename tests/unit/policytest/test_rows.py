@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from harness.policytest import find_tests, read_tests
 from harness.policytest.files import InputError
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from unit.policytest.policytest_suite import Json, pod, policy, run, said, validating, write
 
 if TYPE_CHECKING:
@@ -240,3 +243,36 @@ def test_a_row_says_its_line(tmp_path: Path) -> None:
     path.write_text("kind: Test\npolicies: []\nresults:\n- policy: a\n  result: pass\n- policy: b\n  result: pass\n", encoding="utf-8")
     (test,) = read_tests(path)
     assert [(each.policy, each.line) for each in test.rows] == [("a", 4), ("b", 6)]
+
+
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 2) | st.sampled_from(["pass", "named", "good", "policies.yaml", "resources.yaml", ""]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["policy", "result", "resources", "name", "spec", "kind"]), inner, max_size=3),
+    max_leaves=6,
+)
+FIELDS = st.sampled_from(
+    ["policies", "resources", "results", "variables", "values", "userinfo", "exceptions", "context", "targetResources", "paramResources", "jsonPayloads"]
+)
+
+
+@given(changes=st.dictionaries(FIELDS, ODD, max_size=3), row_changes=st.dictionaries(st.sampled_from(["policy", "rule", "resources", "kind"]), ODD, max_size=2))
+@settings(max_examples=60, deadline=None)
+def test_odd_tests_are_answered(tmp_path_factory: pytest.TempPathFactory, changes: dict[str, Any], row_changes: dict[str, Any]) -> None:
+    path = write(tmp_path_factory.mktemp("odd"), [{**row("named", "pass", "good"), **row_changes}], policies=[NAMED], resources=PODS)
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **changes}), encoding="utf-8")
+    (test,) = read_tests(path)
+    with suppress(InputError):
+        assert len(run(path)) >= len(test.rows)
+
+
+@given(
+    policies=st.lists(ODD, max_size=2), spec=st.dictionaries(st.sampled_from(["matchConstraints", "validations", "mutations", "variables"]), ODD, max_size=3)
+)
+@settings(max_examples=60, deadline=None)
+def test_odd_policies_are_answered(tmp_path_factory: pytest.TempPathFactory, policies: list[Any], spec: dict[str, Any]) -> None:
+    odd = [{**policy(kind, "named"), "spec": spec} for kind in ("ValidatingPolicy", "MutatingPolicy", "GeneratingPolicy", "DeletingPolicy")]
+    path = write(tmp_path_factory.mktemp("odd"), [row("named", "pass", "good")], policies=odd, resources=PODS)
+    (path.parent / "more.yaml").write_text("\n---\n".join(json.dumps(each) for each in policies), encoding="utf-8")
+    body = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**body, "policies": [*body["policies"], "more.yaml"]}), encoding="utf-8")
+    assert run(path)

@@ -20,8 +20,9 @@ class MergeError(ValueError):
 
 
 def merge(live: Any, configuration: Any, node: Node) -> Any:
-    """The live object with a configuration merged in; neither is changed. Raises MergeError for what the schema does not have."""
+    """The live object with a configuration merged in; neither is changed. Raises MergeError for what the schema does not have, in either."""
     _validate(configuration, node, "")
+    _validate(live, node, "", duplicates=True)
     return _merge(live, configuration, node, "")
 
 
@@ -41,8 +42,8 @@ def atomics(configuration: Any, node: Node, path: str = "") -> Iterator[str]:
             yield from atomics(value, node.element, f"{path}[{index}]")
 
 
-def _validate(value: Any, node: Node, path: str) -> None:
-    """``ObjectToTyped``: every field is declared, and is a map, a list or a scalar where the schema says so."""
+def _validate(value: Any, node: Node, path: str, *, duplicates: bool = False) -> None:
+    """``ObjectToTyped``: every field is declared, and is a map, a list or a scalar where the schema says so; items of sets are there once."""
     if value is None or node.shape == "any":
         return
     found = "map" if isinstance(value, dict) else "list" if isinstance(value, list) else "scalar"
@@ -53,13 +54,13 @@ def _validate(value: Any, node: Node, path: str) -> None:
             place = node.field(name)
             if place is None:
                 raise MergeError(f"{path}.{name}: field not declared in schema")
-            _validate(inner, place, f"{path}.{name}")
+            _validate(inner, place, f"{path}.{name}", duplicates=duplicates)
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            _validate(inner, node.element, f"{path}[{index}]")
+            _validate(inner, node.element, f"{path}[{index}]", duplicates=duplicates)
         if node.keys is not None:
             names = [_identity(item, node, f"{path}[{index}]") for index, item in enumerate(value)]
-            if len(set(names)) < len(names):
+            if not duplicates and len(set(names)) < len(names):
                 raise MergeError(f"{path}: duplicate entries for key {next(name for name in names if names.count(name) > 1)}")
 
 

@@ -1,7 +1,8 @@
 """JSON Patch (RFC 6902), as the API server and Kyverno apply it.
 
-Source: RFC 6902 and 6901, and ``gopkg.in/evanphx/json-patch.v4``, which both use: an index may be negative and then counts from the end, a
-``test`` of what is not there compares with null, and the document itself (the empty path) cannot be replaced.
+Source: RFC 6902 and 6901, and ``gopkg.in/evanphx/json-patch.v4``, which both use and which departs from the RFC: an index may be negative and
+then counts from the end, a ``replace`` of a key that is not there adds it, a ``test`` of what is not there compares with null, and the
+document itself (the empty path) cannot be replaced.
 """
 
 from __future__ import annotations
@@ -127,8 +128,6 @@ def _remove(document: Any, path: str, name: str) -> None:
 def _replace(document: Any, path: str, value: Any) -> None:
     container, token = _container(document, path, "replace")
     if isinstance(container, dict):
-        if token not in container:
-            raise PatchError(f"replace operation does not apply: doc is missing key: {path}")
         container[token] = value
     else:
         container[_index(token, len(container), path, "replace")] = value

@@ -44,6 +44,7 @@ assert DEPLOYMENT is not None
         ({"a": [1, 2]}, [{"op": "copy", "from": "/a", "path": "/b"}, {"op": "add", "path": "/b/0", "value": 0}], {"a": [1, 2], "b": [0, 1, 2]}),
         ({"a": 1}, [{"op": "add", "path": "/", "value": 2}], {"a": 1, "": 2}),
         ({"a": [1, 2]}, [{"op": "remove", "path": "/a/-1"}], {"a": [1]}),
+        ({"a": 1}, [{"op": "replace", "path": "/b", "value": 2}], {"a": 1, "b": 2}),
         ({"a": 1}, [{"op": "test", "path": "/nosuch", "value": None}], {"a": 1}),
         ({"a": 1}, [{"op": "move", "from": "/a", "path": "/a"}], {"a": 1}),
     ],
@@ -59,7 +60,6 @@ def test_patch(document: Any, patch: list[dict[str, Any]], result: Any) -> None:
     [
         ({"foo": "bar"}, {"op": "add", "path": "/baz/bat", "value": 1}),
         ({"foo": "bar"}, {"op": "remove", "path": "/baz"}),
-        ({"foo": "bar"}, {"op": "replace", "path": "/baz", "value": 1}),
         ({"foo": []}, {"op": "add", "path": "/foo/1", "value": 1}),
         ({"foo": []}, {"op": "add", "path": "/foo/01", "value": 1}),
         ({"foo": []}, {"op": "replace", "path": "/foo/0", "value": 1}),
@@ -154,7 +154,8 @@ def read(container: Any, token: str) -> Any:
 
 def set_value(new: Any) -> Any:
     def change(container: Any, token: str) -> Any:
-        read(container, token)
+        if not isinstance(container, dict):
+            read(container, token)
         return {**container, token: new} if isinstance(container, dict) else [new if index == int(token) else item for index, item in enumerate(container)]
 
     return change
@@ -276,6 +277,13 @@ def test_configurations_that_do_not_fit(given_: dict[str, Any], message: str) ->
     with pytest.raises(MergeError) as raised:
         merge({"spec": {}}, given_, POD)
     assert str(raised.value) == message
+
+
+def test_live_objects_that_do_not_fit() -> None:
+    with pytest.raises(MergeError, match=r"\.metadata\.nosuch: field not declared in schema"):
+        merge({"metadata": {"nosuch": 1}}, {"metadata": {"labels": {"a": "b"}}}, POD)
+    twice = {"spec": {"containers": [container("a", image="x"), container("a", image="y")]}}
+    assert merge(twice, {"metadata": {"labels": {"a": "b"}}}, POD) == {**twice, "metadata": {"labels": {"a": "b"}}}
 
 
 def test_kinds_of_custom_resources() -> None:

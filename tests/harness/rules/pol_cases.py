@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.engines.policy import PolicySet, Request, Resource, Resources, Sources, Status
 from harness.engines.policy.lookup import Objects
+from harness.engines.policy.mutate_set import Mutations
 from harness.model.shapes import items, mapping, text
 from harness.source.policycases import FOLDER, OUTCOMES, PolicyCase, read_cases, read_cluster
 
@@ -27,6 +28,7 @@ POLICIES: Final = "policies"
 #: Kinds that say yes or no, each with a list of validations.
 VALIDATING: Final = frozenset({"ValidatingPolicy", "NamespacedValidatingPolicy", "ValidatingAdmissionPolicy"})
 _GENERATING: Final = frozenset({"GeneratingPolicy", "NamespacedGeneratingPolicy"})
+_MUTATING: Final = frozenset({"MutatingPolicy", "NamespacedMutatingPolicy", "MutatingAdmissionPolicy"})
 _IMAGES: Final = frozenset({"ImageValidatingPolicy", "NamespacedImageValidatingPolicy"})
 
 
@@ -62,6 +64,8 @@ class Bench:
         kinds = {text(body.get("kind")) for body in self.policies[case.policy]}
         if kinds & _GENERATING:
             return self._generates(case)
+        if kinds & _MUTATING:
+            return self._mutates(case)
         results = self._set(case.policy).review(_request(case, self._namespaces))
         if kinds & _IMAGES and case.words("images"):
             return self._covers(case) or _unlike(case, results)
@@ -118,6 +122,17 @@ class Bench:
         if case.expected is not None and made != list(case.expected):
             return f"generated {made}, expected {list(case.expected)}"
         return "" if case.expected is not None or case.result == "skip" else "no section expected: it holds what is generated"
+
+    def _mutates(self, case: PolicyCase) -> str:
+        mutations = Mutations(self.policies[case.policy], resources=self._resources, namespaces=self._namespaces, sources=Sources(self._lookup), bind_all=True)
+        outcome = mutations.mutate(_request(case, self._namespaces))
+        said = [step for step in outcome.steps if step.status is not Status.SKIP]
+        status = said[-1].status if said else Status.SKIP
+        if status != case.result:
+            return f"{status}, expected {case.result}" + (f": {said[-1].reason}" if said and said[-1].reason else "")
+        if case.expected is not None and [dict(outcome.object)] != list(case.expected):
+            return f"mutated to {outcome.object}, expected {list(case.expected)}"
+        return "" if case.expected is not None or case.result == "skip" else "no section expected: it holds what the object becomes"
 
     def _covers(self, case: PolicyCase) -> str:
         found = self._set(case.policy).images(_request(case, self._namespaces))

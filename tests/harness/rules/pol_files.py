@@ -45,7 +45,8 @@ _VALIDATING_KINDS: Final = tuple(kind for kind in POLICY_KINDS if kind.partition
     controls=("NIST-CM-6", "NIST-SI-2"),
 )
 def expressions_compile(policy: Object, world: World) -> Iterator[Violation]:
-    for problem in world.derive(reviewed).policies.problems:
+    found = world.derive(reviewed)
+    for problem in (*found.policies.problems, *found.mutations.problems):
         if not problem.unsupported and problem.policy == PolicyId(policy.kind, policy.namespace, policy.name):
             yield Violation(problem.message, "an expression that compiles", policy.locate(*problem.pointer))
 

@@ -230,14 +230,14 @@ def not_evaluated(world: World) -> Iterator[NotEvaluated]:
         yield NotEvaluated(world.cluster.name, "admission policies", "there is none among the objects")
         return
     found = world.derive(reviewed)
-    for problem in found.policies.problems:
+    for problem in (*found.policies.problems, *found.mutations.problems):
         if problem.unsupported:
             yield NotEvaluated(f"{world.cluster.name}/{problem.policy}", "policy", problem.message)
     for policy in {said.result.policy for said in found.unknown}:
         reasons = sorted({said.result.reason for said in found.unknown if said.result.policy == policy})
         number = sum(1 for said in found.unknown if said.result.policy == policy)
         yield NotEvaluated(f"{world.cluster.name}/{policy}", f"policy on {number} objects", "; ".join(reasons))
-    reviewing = set(found.policies.policies)
+    reviewing = {*found.policies.policies, *found.mutations.policies}
     for item in world.of(*POLICY_KINDS):
         identity = PolicyId(item.kind, item.namespace, item.name)
         if identity not in reviewing:

@@ -11,8 +11,9 @@ from fnmatch import translate
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.engines.policy import PolicyId, PolicySet, Request, Resources, Sources, Status
+from harness.engines.policy import PolicyId, PolicySet, Request, Resources, Result, Sources, Status
 from harness.engines.policy.lookup import Objects
+from harness.engines.policy.mutate_set import Mutations
 from harness.engines.selectors import selector_matches
 from harness.flux.kinds import HELM_RELEASE, KUSTOMIZATION
 from harness.flux.world import CRD
@@ -21,7 +22,7 @@ from harness.model.shapes import items, mapping, text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from harness.engines.policy import Result
+    from harness.engines.policy.mutate import Mutated
     from harness.flux.world import World
     from harness.model import Object
 
@@ -39,7 +40,7 @@ POLICY_KINDS: Final = (
 )
 BINDING: Final = f"ValidatingAdmissionPolicyBinding.{ADMISSION}"
 _LEGACY_KINDS: Final = (f"ClusterPolicy.{LEGACY}", f"Policy.{LEGACY}", f"PolicyException.{LEGACY}")
-_EVERYTHING: Final = (*POLICY_KINDS, BINDING, EXCEPTION, *_LEGACY_KINDS)
+_EVERYTHING: Final = (*POLICY_KINDS, BINDING, f"MutatingAdmissionPolicyBinding.{ADMISSION}", EXCEPTION, *_LEGACY_KINDS)
 
 #: What Kyverno's chart leaves alone when the cluster does not say (``config.resourceFilters``).
 _FILTERS: Final = (
@@ -62,6 +63,7 @@ class Reviewed:
     """Everything the policies of a cluster said. ``by_object`` holds what did not pass; ``exceptions`` those that let something off."""
 
     policies: PolicySet
+    mutations: Mutations
     by_object: Mapping[str, tuple[Said, ...]] = field(default_factory=dict)
     unknown: tuple[Said, ...] = ()
     exempted: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
@@ -80,6 +82,7 @@ def reviewed(world: World) -> Reviewed:
     namespaces = {item.name: labelled(item.body) for item in world.of("Namespace")}
     sources = Sources(lookup=Objects((item.body for item in world.objects), resources), now=datetime.combine(world.today, datetime.min.time(), UTC))
     policies = PolicySet(bodies, resources=resources, namespaces=namespaces, sources=sources, as_served=True)
+    mutations = Mutations(bodies, resources=resources, namespaces=namespaces, sources=sources)
     strict = None
     found: dict[str, list[Said]] = defaultdict(list)
     unknown: list[Said] = []
@@ -87,11 +90,17 @@ def reviewed(world: World) -> Reviewed:
     left_alone = _Filters(world, namespaces)
     for item, body, pod in requests(world):
         user = _applier(item, world)
+        # Mutating policies come before validating ones, and those see what they made.
+        request = Request(body, user=user)
+        if mutations.policies:
+            outcome = mutations.mutate(request)
+            request = Request(outcome.object, user=user)
+            unknown += [Said(item, _unmutated(step), pod) for step in outcome.steps if step.status in (Status.ERROR, Status.NOT_EVALUATED)]
         known = {said.result.policy for said in found.get(str(item.id), ())} if pod else frozenset()
-        for result in policies.review(Request(body, user=user)):
+        for result in policies.review(request):
             if result.exceptions and result.status in (Status.PASS, Status.SKIP):
                 strict = strict or PolicySet(_without_exceptions(bodies), resources=resources, namespaces=namespaces, sources=sources, as_served=True)
-                if any(other.status in (Status.FAIL, Status.ERROR) for other in strict.review(Request(body, user=user)) if other.policy == result.policy):
+                if any(other.status in (Status.FAIL, Status.ERROR) for other in strict.review(request) if other.policy == result.policy):
                     for name in result.exceptions:
                         exempted[name, result.policy.kind, result.policy.name] += 1
             if result.status in (Status.PASS, Status.SKIP) or result.policy in known or left_alone(result.policy, body):
@@ -101,7 +110,12 @@ def reviewed(world: World) -> Reviewed:
                 unknown.append(said)
             else:
                 found[str(item.id)].append(said)
-    return Reviewed(policies, {name: tuple(said) for name, said in found.items()}, tuple(unknown), dict(exempted))
+    return Reviewed(policies, mutations, {name: tuple(said) for name, said in found.items()}, tuple(unknown), dict(exempted))
+
+
+def _unmutated(step: Mutated) -> Result:
+    """What a mutating policy that could not do its work says, in the form of the others."""
+    return Result(step.policy, Status.NOT_EVALUATED, rule=step.rule, reason=step.reason or "the mutation failed")
 
 
 def _without_exceptions(bodies: list[Json]) -> list[Json]:

@@ -62,6 +62,27 @@ spec:
   generate:
     - expression: generator.apply(object.metadata.name, variables.made)
 """
+MUTATE = """\
+apiVersion: policies.kyverno.io/v1
+kind: MutatingPolicy
+metadata:
+  name: mutate-things
+spec:
+  matchConstraints:
+    resourceRules:
+      - apiGroups: [""]
+        apiVersions: [v1]
+        operations: [CREATE]
+        resources: [configmaps]
+  matchConditions:
+    - name: is-not-free
+      expression: object.metadata.?labels[?'free'].orValue('') == ''
+  mutations:
+    - patchType: JSONPatch
+      jsonPatch:
+        expression: >-
+          [JSONPatch{op: "add", path: "/data", value: {"a": "made"}}]
+"""
 CLUSTER = """\
 apiVersion: v1
 kind: Namespace
@@ -79,6 +100,7 @@ def complaint(tmp_path: Path, outcome: str, text: str, policy: str = "restrict-t
     files = {
         "policies/test/restrict-things.yaml": POLICY,
         "policies/test/generate-things.yaml": GENERATE,
+        "policies/test/mutate-things.yaml": MUTATE,
         "tests/data/policies/cluster.yaml": CLUSTER,
         f"tests/data/policies/{policy}/{outcome}/case.yaml": text,
     }
@@ -153,6 +175,21 @@ def test_case_does_not_hold(tmp_path: Path, outcome: str, text: str, expected: s
 )
 def test_generated(tmp_path: Path, text: str, expected: str) -> None:
     found = complaint(tmp_path, "allowed", text, "generate-things")
+    assert expected in found if expected else found == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(f"{OBJECT}#! section: expected\n{OBJECT}data:\n  a: made\n", "", id="as-expected"),
+        pytest.param("#! result: skip\n" + OBJECT.replace("  name: x", "  labels:\n    free: 'yes'\n  name: x"), "", id="skipped"),
+        pytest.param(f"{OBJECT}#! section: expected\n{OBJECT}data:\n  a: other\n", "mutated to {", id="another"),
+        pytest.param(OBJECT, "no section expected", id="unsaid"),
+        pytest.param(f"#! operation: UPDATE\n{OBJECT}#! section: expected\n{OBJECT}", "skip, expected pass", id="not-mutated"),
+    ],
+)
+def test_mutated(tmp_path: Path, text: str, expected: str) -> None:
+    found = complaint(tmp_path, "allowed", text, "mutate-things")
     assert expected in found if expected else found == ""
 
 

@@ -120,8 +120,8 @@ def _expressions(item: Object) -> Iterator[tuple[Pointer, str, tuple[str, ...]]]
     yield ("spec", "commitStatusExpr"), text(item.spec.get("commitStatusExpr")), ("alert", "event", "provider")
 
 
-#: What a macro says of arguments that it cannot expand: it is expanded while the expression is parsed.
-_MACRO: Final = re.compile(r"(?:has|all|exists|exists_one|existsOne|filter|map|transformList|transformMap)\(\) ")
+#: What does not parse, macros with arguments that they cannot expand among it.
+_SYNTAX: Final = re.compile(r"(?:[0-9]+:[0-9]+: )?(?P<message>Syntax error: .*)", re.DOTALL)
 _UNDECLARED: Final = re.compile(r"undeclared reference to '(?P<name>[A-Za-z_]\w*)[.\w]*'")
 
 
@@ -130,10 +130,9 @@ def _fault(expression: str, variables: tuple[str, ...]) -> str:
     result = compile(expression, variables or _TOP)
     if not isinstance(result, CompileError) or result.unsupported:
         return ""
-    if result.message.startswith("Syntax error"):
-        return result.message.partition(" expecting ")[0].replace("mismatched input '<EOF>'", "the expression ends too early")
-    if _MACRO.match(result.message):
-        return result.message
+    syntax = _SYNTAX.fullmatch(result.message)
+    if syntax is not None:
+        return syntax["message"].partition(" expecting ")[0].replace("mismatched input '<EOF>'", "the expression ends too early")
     match = _UNDECLARED.search(result.message)
     if match is None or not variables or re.search(rf"\b{match['name']}\s*\(", expression):
         return ""

@@ -123,7 +123,7 @@ MAKERS = [
         "SealedSecret",
         {"encryptedData": {"a": "x"}, "template": {"metadata": {"name": "other"}, "data": {"b": "y"}}},
         {},
-        "other",
+        "web",
         {"a", "b"},
     ),
     (

@@ -45,13 +45,15 @@ def add_subject(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def subject(workspace: Workspace, options: argparse.Namespace) -> World:
+def subject(workspace: Workspace, options: argparse.Namespace, *, every: bool = False) -> World:
     """The world that the arguments of :func:`add_subject` ask for. Raises CommandError when there is none, or more than one.
+
+    ``every`` is for commands that judge each document of plain manifests by itself: objects of the same name are then all there.
 
     What of plain manifests could not be read or is no object goes to standard error, so that nothing is passed over in silence.
     """
     if options.manifests:
-        return manifests_world(workspace, options.manifests)
+        return manifests_world(workspace, options.manifests, every=every)
     roots = clusters_of(workspace, [options.cluster] if options.cluster else ())
     if len(roots) > 1:
         raise CommandError(f"there are {', '.join(root.name for root in roots)}: say which with --cluster")
@@ -59,10 +61,10 @@ def subject(workspace: Workspace, options: argparse.Namespace) -> World:
     return workspace.world(roots[0])
 
 
-def manifests_world(workspace: Workspace, paths: Iterable[Path]) -> World:
+def manifests_world(workspace: Workspace, paths: Iterable[Path], *, every: bool = False) -> World:
     """The world of files or folders of plain manifests. Raises CommandError when there is no object in them."""
     try:
-        world = plain_world(paths, today=workspace.today, kubernetes_version=workspace.options.kubernetes_version)
+        world = plain_world(paths, today=workspace.today, kubernetes_version=workspace.options.kubernetes_version, every=every)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise CommandError(str(error)) from error
     for problem in world.problems:

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 _SUFFIXES: Final = (".yaml", ".yml", ".json")
 
 
-def plain_world(paths: Iterable[Path], *, today: date, kubernetes_version: str | None = None, name: str = "manifests") -> World:
+def plain_world(paths: Iterable[Path], *, today: date, kubernetes_version: str | None = None, name: str = "manifests", every: bool = False) -> World:
     """The objects of files and folders as they stand. ``List`` documents are taken apart.
+
+    Of objects with the same id the first counts, and the others are problems: a cluster has only one. ``every`` keeps them all, for whoever judges each
+    document by itself.
 
     What cannot be read is in ``problems``; a document that is no Kubernetes object is *not evaluated*, by its place.
     Raises FileNotFoundError for a path that does not exist.
@@ -48,11 +51,11 @@ def plain_world(paths: Iterable[Path], *, today: date, kubernetes_version: str |
     if repository is None:
         raise FileNotFoundError("no file or folder was given")
     unique: dict[tuple[str, ...], Object] = {}
-    for item in objects:
+    for item in () if every else objects:
         first = unique.setdefault(tuple(item.id), item)
         if first is not item:
             problems.append(Problem("object-twice", str(item.id), item.locate(), f"the object is also at {first.locate()}"))
-    ordered = tuple(sorted(unique.values(), key=lambda item: item.id))
+    ordered = tuple(sorted(objects if every else unique.values(), key=lambda item: item.id))
     version = kubernetes_version or DEFAULT_KUBERNETES
     schemas = schemas_for(version, ordered)
     return World(

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.engines.netpol.network import Network
 from harness.engines.netpol.ports import Ports
 from harness.engines.telemetry.endpoints import Endpoint, EndpointError, endpoint
 from harness.model.shapes import items, mapping, text
+from harness.rules.net_common import network_of
 from harness.rules.obs_common import scraping
 from harness.rules.order_makers import may_be_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from harness.engines.netpol.network import Network
     from harness.engines.netpol.workloads import Workload
     from harness.engines.telemetry.discovery import Pod
     from harness.flux.world import World
@@ -24,13 +25,9 @@ if TYPE_CHECKING:
 _ADDRESS: Final = re.compile(r"(?:[a-z][a-z0-9+.-]*://)?[a-z0-9][a-z0-9-]*(?:\.[a-z0-9][a-z0-9-]*)*:[0-9]{2,5}(?:/[^\s\"',;]*)?", re.IGNORECASE)
 
 
-def _network(world: World) -> Network:
-    return Network(world.objects)
-
-
 def _by_object(world: World) -> dict[int, list[Workload]]:
     found: dict[int, list[Workload]] = {}
-    for workload in world.derive(_network).workloads:
+    for workload in world.derive(network_of).workloads:
         if workload.object is not None:
             found.setdefault(id(workload.object), []).append(workload)
     return found
@@ -86,7 +83,7 @@ def _namespace_of(message: str) -> str:
 
 def blocked_by(world: World, sender: Object, receivers: Iterable[tuple[Pod, int]]) -> str:
     """Why NetworkPolicies keep a workload from every one of some pods' ports; empty when they let it through to one, or nobody can tell."""
-    network, by_object = world.derive(_network), world.derive(_by_object)
+    network, by_object = world.derive(network_of), world.derive(_by_object)
     sources = by_object.get(id(sender), [])
     told = ""
     for pod, port in receivers:

@@ -54,6 +54,15 @@ def test_what_is_there_twice_and_what_cannot_be_read_is_a_problem(tmp_path: Path
     assert [(problem.code, problem.location.path) for problem in world.problems] == [("yaml-non-string-key", "c.yaml"), ("object-twice", "b.yaml")]
 
 
+def test_every_document_is_kept_where_each_is_judged_by_itself(tmp_path: Path) -> None:
+    text = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: b\n"
+    (tmp_path / "a.yaml").write_text(text)
+    (tmp_path / "b.yaml").write_text(text)
+    world = plain_world([tmp_path], today=TODAY, every=True)
+    assert [str(item.locate()) for item in world.objects] == ["a.yaml:1", "b.yaml:1"]
+    assert world.problems == ()
+
+
 def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="does not exist"):
         plain_world([tmp_path / "nowhere"], today=TODAY)

@@ -35,7 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(workspace: Workspace, options: argparse.Namespace) -> int:
-    world = subject(workspace, options)
+    world = subject(workspace, options, every=True)
     uses = [use for use in inventory(world.objects) if options.namespace in (None, use.object.namespace)]
     faults = [use for use in uses if use.image is None]
     images = by_image(uses)

@@ -60,7 +60,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(workspace: Workspace, options: argparse.Namespace) -> int:
     if options.version is not None and options.level is None:
         raise CommandError("--version needs --level: without it, the labels of the namespaces say both")
-    world = subject(workspace, options)
+    world = subject(workspace, options, every=True)
     cluster = cluster_minor(world, options.version)
     asked = LevelVersion(Level(options.level), options.version or LATEST) if options.level else None
     configuration = _configuration(options.admission)

@@ -53,7 +53,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(workspace: Workspace, options: argparse.Namespace) -> int:
-    world = subject(workspace, options)
+    world = subject(workspace, options, every=True)
     given = manifests_world(workspace, options.policies).objects if options.policies else world.objects
     policies = policies_of(world, given, as_served=not options.manifests)
     if not policies.policies and not policies.not_reviewed:

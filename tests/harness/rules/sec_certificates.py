@@ -164,7 +164,8 @@ def keys_and_usages(item: Object, world: World) -> Iterator[Violation]:
         yield violation(item, "spec", "privateKey", "rotationPolicy", found="rotationPolicy: Never: one key for every renewal", expect="Always")
     usages = {text(each) for each in items(item.spec.get("usages"))}
     listens = item.id in world.derive(_shown)
-    if usages and listens and "server auth" not in usages:
+    # Public authorities give their own usages, whatever was asked.
+    if usages and listens and "server auth" not in usages and world.derive(issuers).chain(item).ends not in ("acme", "broken"):
         yield violation(item, "spec", "usages", found=f"a listener shows it, and its usages are {', '.join(sorted(usages))}", expect="server auth among them")
     authority = item.spec.get("isCA") is True
     if authority and usages and "cert sign" not in usages:
@@ -211,9 +212,15 @@ def one_maker(item: Object, world: World) -> Iterator[Violation]:
     name = text(item.spec.get("secretName"))
     for made in makers(world).of("Secret", item.namespace, name) if name else ():
         other = made.maker
-        if other is item or other.kind in ("Bundle", "Secret") or other.namespace != item.namespace or (other.kind == CERTIFICATE[:11] and other.id < item.id):
+        twice = other.kind == item.kind and other.id < item.id  # said once, at the first of two Certificates
+        if other is item or other.kind in ("Bundle", "Secret") or other.namespace != item.namespace or twice or _only_first(other):
             continue
         yield violation(item, "spec", "secretName", found=f"Secret {name}, which {other.kind} {other.name} makes too", expect="a secretName of its own")
+
+
+def _only_first(item: Object) -> bool:
+    """Whether an ExternalSecret gives a Secret its first content and leaves it to others then, as backups of certificates are brought back."""
+    return item.kind == "ExternalSecret" and mapping(item.spec.get("target")).get("creationPolicy") in ("Orphan", "Merge", "None")
 
 
 _ENCODED: Final = re.compile(r"LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t[A-Za-z0-9+/=]+")

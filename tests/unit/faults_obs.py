@@ -15,6 +15,7 @@ INTENT, METRICS = "tests/intent/telemetry.yaml", "tests/intent/metrics.yaml"
 RULES = f"{BASE}/kube-prometheus-stack/configs"
 CERT_RULES, VAULT_RULES, FLUX_RULES = (f"{BASE}/{path}/prometheusrule.yaml" for path in ("cert-manager/configs", "vault/configs", "flux/configs"))
 NODE_RULES, PODINFO_RULES = f"{RULES}/kubernetes.prometheusrule.yaml", f"{RULES}/podinfo.prometheusrule.yaml"
+BOARDS, SOURCES = f"{BASE}/grafana/controllers/dashboards", f"{BASE}/grafana/controllers/provisioning/data-sources.yaml"
 ROOT = Path(__file__).parents[2]
 #: Every other file of rules.
 OTHER_RULES = tuple(
@@ -66,7 +67,22 @@ ALERTS = (
     fault("alertmanager-switched-off", "OBS308", STACK, "    alertmanager:\n      podDisruptionBudget:", "    alertmanager:\n      enabled: false\n      podDisruptionBudget:", "---\napiVersion:", charts=True),
     fault("rules-by-label-of-the-release", "OBS309", STACK, "ruleSelectorNilUsesHelmValues: false", "ruleSelectorNilUsesHelmValues: true", "metadata:", where=VAULT_RULES, charts=True, and_at=OTHER_RULES),
 )
+
+DASHBOARDS = (
+    fault("scrape-blocked", "OBS108", f"{TENANT}/namespace/allow-prometheus-to-podinfo-9797.networkpolicy.yaml", "port: 9797", "port: 9898", "endpoints:\n    -", where=PODINFO_MONITOR),
+    fault("dashboard-cut-off", "OBS601", f"{BOARDS}/platform/vault.json", '"schemaVersion": 41,', '"schemaVersion": 41,,', "{", cluster="kind"),
+    fault("uid-with-a-blank", "OBS601", f"{BOARDS}/platform/vault.json", '"uid": "vault"', '"uid": "the vault"', '"uid": "the vault"'),
+    fault("uid-of-another", "OBS602", f"{BOARDS}/platform/vault.json", '"uid": "vault"', '"uid": "metallb"', '"uid": "metallb"'),
+    fault("source-by-hand", "OBS603", f"{BOARDS}/platform/flux.json", '"uid": "${datasource}"\n     },\n     "expr"', '"uid": "thanos"\n     },\n     "expr"', '"uid": "thanos"\n     },\n     "expr": "', cluster="kind"),
+    fault("variable-misspelt", "OBS604", f"{BOARDS}/applications/podinfo.json", '=~\\"$service\\"', '=~\\"$servce\\"', '$servce'),
+    fault("series-misspelt", "OBS605", f"{BOARDS}/observability/tempo.json", "tempodb_blocklist_length", "tempo_blocklist_length", "tempo_blocklist_length"),
+    fault("cluster-by-name", "OBS606", f"{BOARDS}/observability/prometheus.json", "count(up == 0)", 'count(up{cluster=\\"production\\"} == 0)', 'production'),
+    fault("folder-not-mounted", "OBS607", f"{BASE}/grafana/controllers/helmrelease.yaml", "      observability: grafana-dashboards-observability\n", "", "{", where=f"{BOARDS}/observability/grafana.json", charts=True),
+    fault("source-on-another-port", "OBS608", SOURCES, "http://tempo.tempo.svc:3200", "http://tempo.tempo.svc:3100", "http://tempo.tempo.svc:3100"),
+    fault("dashboard-left-out", "OBS609", f"{BASE}/grafana/controllers/kustomization.yaml", "      - dashboards/platform/vault.json\n", "", "- uid: vault\n", where=INTENT),
+    fault("source-behind-a-wall", "OBS610", f"{BASE}/grafana/controllers/allow-egress-data-sources.networkpolicy.yaml", "port: 3200", "port: 3201", "http://tempo.tempo.svc:3200", where=SOURCES),
+)
 # fmt: on
-FAULTS = (*SCRAPING, *EXPRESSIONS, *ALERTS)
+FAULTS = (*SCRAPING, *EXPRESSIONS, *ALERTS, *DASHBOARDS)
 UNSEEDED: dict[str, str] = {}
 __all__ = ["FAULTS", "UNSEEDED", "Edit"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from harness.commands import access, certificates, check, clusters, docs, explain, images, lock, network, pods, policy, render, tree, why
+from harness.commands import access, certificates, check, clusters, docs, explain, images, lock, network, pods, policy, render, telemetry, tree, why
 from harness.commands.common import CommandError
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ COMMANDS: dict[str, Command | Group] = {
     "policy": policy,
     "access": access,
     "certificates": certificates,
+    "telemetry": telemetry,
 }
 
 __all__ = ["COMMANDS", "Command", "CommandError", "Group"]

@@ -81,7 +81,7 @@ def test_uses_of_variables() -> None:
     found = dashboard(
         panels=[{"repeat": "ns", "datasource": {"uid": "${ds}"}, "targets": [{"expr": 'label_replace(up{a="$a"}[$__interval], "b", "$1", "c", "")'}]}]
     )
-    assert [name for name, _ in found.uses()] == ["ns", "ds", "a"]
+    assert list(dict.fromkeys(name for name, _ in found.uses())) == ["ns", "ds", "a"]
 
 
 def test_what_is_a_dashboard_and_what_is_a_data_source() -> None:

@@ -31,9 +31,9 @@ def static(session: nox.Session) -> None:
 
 @nox.session
 def unit(session: nox.Session) -> None:
-    """Test the harness itself."""
+    """Test the harness itself, on all processors."""
     install(session, "unit")
-    session.run("pytest", "tests/unit", *session.posargs, env=COMPILED)
+    session.run("pytest", "tests/unit", "--numprocesses=auto", "--dist=worksteal", *session.posargs, env=COMPILED)
 
 
 @nox.session

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 #: What a fault can be seeded into, and what is needed to look at it.
-_COPIED = (".github", ".sourceignore", "clusters", "docs", "policies", "tests/data/policies", "tests/intent", "tests/lock")
+_COPIED = (".github", ".sourceignore", "clusters", "docs", "policies", "tests/data/policies", "tests/data/alerts", "tests/intent", "tests/lock")
 TODAY = date(2026, 11, 23)
 CHARTS = Path(os.environ["PLIMSOLL_CHARTS"]) if os.environ.get("PLIMSOLL_CHARTS") else None
 

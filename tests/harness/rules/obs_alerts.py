@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.engines.telemetry.alert_tests import tested_alerts
 from harness.engines.telemetry.alerting import Alerting, alerting_of, always_fires, labels_of_alert
 from harness.engines.telemetry.matchers import all_match
 from harness.engines.telemetry.rule_groups import AlertingRule, is_told, seconds
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 OBS: Final = Registry()
 
+#: Where the unit tests of alerts are.
+_TESTS: Final = "tests/data/alerts"
 _DOCUMENT: Final = re.compile(r"(?P<path>docs/[\w./-]+\.md)#(?P<anchor>[\w-]+)$")
 _HEADING: Final = re.compile(r"(?m)^#{1,6}\s+(.+?)\s*$")
 _RULERS: Final = ("Prometheus.monitoring.coreos.com", "ThanosRuler.monitoring.coreos.com")
@@ -279,6 +282,28 @@ def rule_is_taken(item: Object, world: World) -> Iterator[Violation]:
     if rulers and not any(each is not False for each in taken):
         names = ", ".join(f"{each.kind} {each.namespace}/{each.name}" for each in rulers)
         yield Violation(f"no Prometheus takes it: not {names}", "a Prometheus whose selectors match", item.locate("metadata"))
+
+
+@OBS.rule(
+    "OBS209",
+    title="every alert of ours is tested: once to fire, once to stay silent",
+    why="an alert that was never seen to fire is a hope; one that was never seen silent is noise (Prometheus: unit testing rules)",
+    fix="a test of each kind in tests/data/alerts/<PrometheusRule>.test.yaml; promtool runs them where it is on PATH",
+    scope=Clusters(),
+    controls=("NIST-SI-4", "NIST-CA-2"),
+    own_only=True,
+)
+def alert_is_tested(world: World) -> Iterator[Violation]:
+    bodies = [mapping(document.body) for path in world.repository.files(_TESTS) if path.endswith(".test.yaml") for document in world.repository.documents(path)]
+    tested = tested_alerts(bodies)
+    for rule in alerts(world):
+        if not is_told(rule) or rule.object.kind != "PrometheusRule":
+            continue
+        firing, silent = tested.get(rule.name, (0, 0))
+        if not firing:
+            yield Violation(f"no test sees {rule.name} fire", "a test with exp_alerts", rule.locate("alert"))
+        if not silent and not always_fires(rule):
+            yield Violation(f"no test sees {rule.name} stay silent", "a test without exp_alerts", rule.locate("alert"))
 
 
 def not_evaluated(world: World) -> list[NotEvaluated]:

@@ -16,7 +16,7 @@ from harness.flux.recall import References
 from harness.flux.reduce import is_mark
 from harness.model import Location, Pointer
 from harness.source.repository import UnreadableError
-from harness.source.yaml import parse
+from harness.source.yaml import Document, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +39,7 @@ class ConfigText:
     _base: Location = field(repr=False)
     _values: Values | None = field(default=None, repr=False)
     _path: Pointer | None = field(default=None, repr=False)
+    _parsed: list[Document] = field(default_factory=list, repr=False)
 
     @property
     def key(self) -> str:
@@ -49,8 +50,9 @@ class ConfigText:
         if self._values is not None:
             path = (*self._path, *pointer) if self._path is not None else _ending(self._values.values, pointer)
             return self._values.locate(path) if path else self._base
-        document = parse(self._text, "text", strict=False, any_root=True).documents[0]
-        return self._base._replace(line=self._base.line + document.locate(pointer).line)
+        if not self._parsed:
+            self._parsed.extend(parse(self._text, "text", strict=False, any_root=True).documents)
+        return self._base._replace(line=self._base.line + self._parsed[0].locate(pointer).line)
 
 
 def config_texts(world: World) -> tuple[ConfigText, ...]:

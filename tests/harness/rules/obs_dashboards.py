@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from harness.engines.telemetry.discovery import Service
     from harness.engines.telemetry.promql import Expression
+    from harness.engines.telemetry.texts import Text
     from harness.flux.world import World
-    from harness.model import Location
+    from harness.model import Pointer
 
 OBS: Final = Registry()
 
@@ -166,36 +167,36 @@ def variables_are_defined(world: World) -> Iterator[Violation]:
 )
 def queries_find_something(world: World) -> Iterator[Violation]:
     for each in dashboards(world):
-        for what, expression, location in expressions(world, each):
-            yield from _judged(world, f"{each.name}: {what}", expression, location)
+        for what, expression, at in expressions(world, each):
+            yield from _judged(world, f"{each.name}: {what}", expression, each.text, at)
     for source in sources(world):
         for name, query, at in trace_queries(source):
-            yield from _judged(world, f"{source.name}: link to metrics {name}", read_templated(query), source.locate(*at))
+            yield from _judged(world, f"{source.name}: link to metrics {name}", read_templated(query), source, at)
 
 
-def _judged(world: World, what: str, expression: Expression, location: Location) -> Iterator[Violation]:
+def _judged(world: World, what: str, expression: Expression, held: Text | Source, at: Pointer) -> Iterator[Violation]:
     if expression.error:
-        yield Violation(f"{what}: {expression.error}", "an expression that parses", location)
+        yield Violation(f"{what}: {expression.error}", "an expression that parses", held.locate(*at))
         return
     known = inventory(world)
     if known is None:
         return
     for judge in (judgement.missing_series, judgement.dropped_series, judgement.missing_labels):
         for fault in dict.fromkeys(judge(expression, known)):
-            yield Violation(f"{what}: {fault}", "series that arrive", location)
+            yield Violation(f"{what}: {fault}", "series that arrive", held.locate(*at))
 
 
-def expressions(world: World, dashboard: Dashboard) -> Iterator[tuple[str, Expression, Location]]:
-    """The expressions of PromQL in a dashboard: of panels and variables that ask a Prometheus."""
+def expressions(world: World, dashboard: Dashboard) -> Iterator[tuple[str, Expression, Pointer]]:
+    """The expressions of PromQL in a dashboard, each with its pointer: of panels and variables that ask a Prometheus."""
     for query in dashboard.queries:
         if query.text and _asks_prometheus(world, dashboard, query.source, query.type):
-            yield f"panel {query.panel}", read_templated(query.text), dashboard.text.locate(*query.at)
+            yield f"panel {query.panel}", read_templated(query.text), query.at
     for variable, asked, label in variable_queries(dashboard):
         source = mapping(variable.body.get("datasource"))
         if _asks_prometheus(world, dashboard, variable.source, text(source.get("type"))):
             plain = label and not names_in(label)
             expression = read_templated(f"sum by ({label}) ({asked})" if plain else asked)
-            yield f"variable {variable.name}", expression, dashboard.text.locate(*variable.at, "name")
+            yield f"variable {variable.name}", expression, (*variable.at, "name")
 
 
 def _asks_prometheus(world: World, dashboard: Dashboard, source: str, kind: str) -> bool:
@@ -220,11 +221,11 @@ def _asks_prometheus(world: World, dashboard: Dashboard, source: str, kind: str)
 )
 def no_cluster_is_named(world: World) -> Iterator[Violation]:
     for each in dashboards(world):
-        for what, expression, location in expressions(world, each):
+        for what, expression, at in expressions(world, each):
             for selector, _ in expression.selectors():
                 for matcher in selector.matchers:
                     if matcher.name in _CLUSTER and matcher.op == "=" and matcher.value and STAND_IN not in matcher.value:
-                        yield Violation(f'{each.name}: {what}: {matcher.name}="{matcher.value}"', "no cluster by name", location)
+                        yield Violation(f'{each.name}: {what}: {matcher.name}="{matcher.value}"', "no cluster by name", each.text.locate(*at))
 
 
 @OBS.rule(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from harness.flux.workspace import kubernetes_version
-from harness.report.cases import CaseItem, Family, all_visible, clean_cases, collect, count, run
+from harness.report.cases import Checks, Family, KnownItem, all_visible, collect, count, held, run
 from harness.report.terminal import ledger
 
 if TYPE_CHECKING:
@@ -62,14 +62,14 @@ def pytest_collection(session: pytest.Session) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_pycollect_makeitem(collector: pytest.Module, obj: object) -> list[CaseItem] | None:
-    if not isinstance(obj, Family):
+def pytest_pycollect_makeitem(collector: pytest.Module, name: str, obj: object) -> list[KnownItem] | None:
+    if not isinstance(obj, Family | Checks):
         return None
     config, verdict = collector.config, _verdict(collector.config)
     visible = all_visible(config)
     if not visible:
-        config.stash[COUNTED] = config.stash.get(COUNTED, 0) + clean_cases(obj, verdict)
-    return collect(collector, obj, verdict, clean=visible)
+        config.stash[COUNTED] = config.stash.get(COUNTED, 0) + held(obj, verdict)
+    return collect(collector, name, obj, verdict, clean=visible)
 
 
 def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
@@ -78,7 +78,7 @@ def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
         tier = item.path.relative_to(root).parts[0] if item.path.is_relative_to(root) else ""
         if tier not in TIERS:
             raise pytest.UsageError(f"{item.nodeid}: tests live in tests/{{{','.join(TIERS)}}}")
-        if not isinstance(item, CaseItem):
+        if not isinstance(item, KnownItem):
             item.add_marker(tier)
 
 
@@ -89,7 +89,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
-    if not isinstance(item, CaseItem):
+    if not isinstance(item, KnownItem):
         return None
     run(item)
     return True
@@ -127,13 +127,13 @@ def _verdict(config: pytest.Config) -> Verdict:
         )
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         workspace = Workspace(config.getoption("--repo"), options)
-        if not workspace.selected:
-            known = ", ".join(root.name for root in workspace.clusters) or "none"
-            pytest.exit(f"could not check: no cluster to look at in {workspace.root}: found {known}", returncode=COULD_NOT_CHECK)
         try:
             verdict = prove(workspace, progress=lambda message: _tell(reporter, message), second_opinion=config.getoption("--kubeconform"))
         except (KubeconformError, ToolError) as error:
             pytest.exit(f"could not check: {error}", returncode=COULD_NOT_CHECK)
+        if not verdict.objects:
+            known = ", ".join(root.name for root in workspace.clusters) or "none"
+            pytest.exit(f"could not check: no cluster to look at in {workspace.root}: found {known}", returncode=COULD_NOT_CHECK)
         config.stash[VERDICT] = verdict
     return config.stash[VERDICT]
 

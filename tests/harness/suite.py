@@ -8,15 +8,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.compliance.kept import keep, key_of, recall
-from harness.compliance.verdict import Verdict
+from harness.compliance.verdict import Check, Verdict
 from harness.compliance.waivers import load_waivers
 from harness.engines import kubeconform
 from harness.flux.discovery import manifests
 from harness.model import NotEvaluated
+from harness.report.generated import generated_files
 from harness.rules import all_rules, gaps
 from harness.rules.context import Context
 from harness.rules.engine import Case, evaluate_repository, evaluate_world, unmatched
 from harness.rules.forked import Forks
+from harness.rules.pol_cases import Bench
 from harness.rules.yml import generator_inputs
 
 if TYPE_CHECKING:
@@ -64,13 +66,14 @@ def _no_collection() -> Iterator[None]:
 def _prove(workspace: Workspace, progress: Callable[[str], None], second_opinion: bool) -> Verdict:
     own = workspace.repository.exists(_OWN)
     rules = [rule for rule in all_rules() if own or not rule.own_only]
-    verdict = Verdict()
+    verdict = Verdict(own=own)
     if len(workspace.selected) < len(workspace.clusters):
         left_out = [rule for rule in rules if rule.every_cluster]
         verdict.ledger += [NotEvaluated(rule.id, rule.title, "only some of the clusters were looked at") for rule in left_out]
         rules = [rule for rule in rules if not rule.every_cluster]
     context = Context(workspace.repository, workspace.today, own)
     forks = Forks()
+    cases = forks.start(partial(_policy_cases, workspace)) if own else None
     checked = []
     for root in workspace.selected:
         progress(f"building {root.name} ({root.path or '.'})")
@@ -96,6 +99,8 @@ def _prove(workspace: Workspace, progress: Callable[[str], None], second_opinion
         context.problems += [problem for problem in workspace.repository.problems if problem.location.path not in data]
         verdict.cases += evaluate_repository(context, rules, files)
     verdict.ledger += unmatched(rules, verdict.cases)
+    if cases is not None:
+        verdict.checks += [*cases.result(), *_documents(workspace)]
     _waive(workspace, verdict)
     return verdict
 
@@ -104,6 +109,19 @@ def _check(world: World, rules: list[Rule]) -> tuple[list[tuple[str, str, tuple[
     """The cases of a cluster, each by the id of its rule, and what was not evaluated."""
     cases = [(case.rule.id, case.subject, case.findings) for case in evaluate_world(world, rules)]
     return cases, [*gaps(world), *world.not_evaluated, *_elided(world)]
+
+
+def _policy_cases(workspace: Workspace) -> list[Check]:
+    """What the cases of the policies came to, in groups ``allowed`` and ``denied``."""
+    bench = Bench.of_repository(workspace.repository)
+    return [Check(case.outcome, case.id, bench.complaint(case)) for case in bench.cases]
+
+
+def _documents(workspace: Workspace) -> Iterator[Check]:
+    """Whether the generated documents are current."""
+    for path, text in generated_files(workspace):
+        current = workspace.repository.is_file(path) and workspace.repository.text(path) == text
+        yield Check("generated", path, "" if current else f"{path} is not what it is generated to be: `nox -s docs` rewrites it")
 
 
 def _second_opinion(world: World) -> Iterator[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import harness
-from harness.compliance.verdict import Verdict
+from harness.compliance.verdict import Check, Verdict
 from harness.flux.cache import digest
 from harness.model import Finding, Location, NotEvaluated, Severity
 from harness.rules import all_rules
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from harness.source.repository import Repository
 
 _KIND: Final = "verdict"
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
 def key_of(workspace: Workspace) -> str | None:
@@ -57,7 +57,8 @@ def recall(workspace: Workspace, key: str) -> Verdict | None:
         return None
     rules = {rule.id: rule for rule in all_rules()}
     findings = [_finding(*entry) for entry in data["findings"]]
-    verdict = Verdict(ledger=[NotEvaluated(*entry) for entry in data["ledger"]], objects=data["objects"])
+    verdict = Verdict(ledger=[NotEvaluated(*entry) for entry in data["ledger"]], objects=data["objects"], own=data["own"])
+    verdict.checks = [Check(*entry) for entry in data["checks"]]
     for rule_id, subjects in data["cases"]:
         rule = rules[rule_id]
         verdict.cases += [Case(rule, subject) for subject in subjects]
@@ -89,6 +90,8 @@ def keep(workspace: Workspace, key: str, verdict: Verdict) -> None:
             "waived": [(numbers[finding], reason) for finding, reason in verdict.waived.items()],
             "ledger": [(entry.subject, entry.what, entry.why) for entry in verdict.ledger],
             "objects": verdict.objects,
+            "own": verdict.own,
+            "checks": verdict.checks,
         },
     )
 

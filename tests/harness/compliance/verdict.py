@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from harness.model import Finding, NotEvaluated
     from harness.rules.engine import Case
 
 
+class Check(NamedTuple):
+    """Something of this project itself that holds or not: a case of a policy, a generated document. ``complaint`` is empty when it holds."""
+
+    group: str
+    name: str
+    complaint: str = ""
+
+
 @dataclass
 class Verdict:
-    """What came out. ``waived`` maps a finding to the reason it was waived for."""
+    """What came out. ``waived`` maps a finding to the reason it was waived for; ``checks`` are those of ``own``, this project itself."""
 
     cases: list[Case] = field(default_factory=list)
     waived: dict[Finding, str] = field(default_factory=dict)
     ledger: list[NotEvaluated] = field(default_factory=list)
     objects: dict[str, int] = field(default_factory=dict)
+    own: bool = False
+    checks: list[Check] = field(default_factory=list)
     opinions: list[str] = field(default_factory=list)
     """Where kubeconform, if it was asked, judges an object differently."""
 

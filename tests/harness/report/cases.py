@@ -27,34 +27,59 @@ class Family:
         self.name = name
 
 
-class CaseItem(pytest.Item):
-    """One case. Its findings are already known when it is collected; running it reports them."""
+class Checks:
+    """Stands in a test module for all checks of one group: ``test_denied = Checks("denied")``."""
 
-    def __init__(self, *, case: Case, waived: str, **arguments: Any) -> None:
+    def __init__(self, group: str) -> None:
+        self.group = group
+
+
+class KnownItem(pytest.Item):
+    """One case or check. What became of it is known when it is collected; running it reports that."""
+
+    def __init__(self, *, label: str, failure: str, waived: str = "", properties: Iterable[tuple[str, object]] = (), **arguments: Any) -> None:
         super().__init__(**arguments)
-        self.case = case
+        self.label = label
+        self.failure = failure
         self.waived = waived
-        self.user_properties += _properties(case, waived)
+        self.user_properties += properties
 
     def reportinfo(self) -> tuple[str, int | None, str]:
-        return str(self.path), None, self.case.id
+        return str(self.path), None, self.label
 
     def runtest(self) -> None:
-        """Never called: :func:`run` reports the case."""
+        """Never called: :func:`run` reports the item."""
         raise NotImplementedError
 
 
-def collect(parent: pytest.Module, family: Family, verdict: Verdict, *, clean: bool) -> list[CaseItem]:
-    """The items of a family; ``clean`` asks for those of cases that hold too. A family without a single case is an error of collection."""
-    cases = [case for case in verdict.cases if case.rule.family == family.name]
+def collect(parent: pytest.Module, name: str, what: Family | Checks, verdict: Verdict, *, clean: bool) -> list[KnownItem]:
+    """The items of a family or a group; ``clean`` asks for those that hold too.
+
+    A family without a single case is an error of collection, and so is a group of this project without a check.
+    """
+    if isinstance(what, Checks):
+        checks = [check for check in verdict.checks if check.group == what.group]
+        if not checks and verdict.own:
+            raise pytest.UsageError(f"there is no check {what.group}: nothing was checked")
+        wanted = [check for check in checks if clean or check.complaint]
+        return [KnownItem.from_parent(parent, name=f"{name}[{check.name}]", label=check.name, failure=check.complaint) for check in wanted]
+    cases = [case for case in verdict.cases if case.rule.family == what.name]
     if not cases:
-        raise pytest.UsageError(f"no {family.name} rule met anything: nothing was checked")
-    return [CaseItem.from_parent(parent, name=f"test_rule[{case.id}]", case=case, waived=_waiver(case, verdict)) for case in cases if clean or case.findings]
+        raise pytest.UsageError(f"no {what.name} rule met anything: nothing was checked")
+    return [_of_case(parent, name, case, verdict) for case in cases if clean or case.findings]
 
 
-def clean_cases(family: Family, verdict: Verdict) -> int:
-    """How many cases of a family hold."""
-    return sum(1 for case in verdict.cases if case.rule.family == family.name and not case.findings)
+def _of_case(parent: pytest.Module, name: str, case: Case, verdict: Verdict) -> KnownItem:
+    waived = _waiver(case, verdict)
+    failure = "\n\n".join(block(finding) for finding in case.findings)
+    return KnownItem.from_parent(parent, name=f"{name}[{case.id}]", label=case.id, failure=failure, waived=waived, properties=_properties(case, waived))
+
+
+def held(what: Family | Checks, verdict: Verdict) -> int:
+    """How many cases of a family, or checks of a group, hold."""
+    if isinstance(what, Checks):
+        return sum(1 for check in verdict.checks if check.group == what.group and not check.complaint)
+    return sum(1 for case in verdict.cases if not case.findings and case.rule.family == what.name)
 
 
 def all_visible(config: pytest.Config) -> bool:
@@ -73,16 +98,16 @@ def count(session: pytest.Session, number: int) -> None:
         reporter.stats.setdefault("passed", []).extend([passed] * number)
 
 
-def run(item: CaseItem) -> None:
-    """Report one case as passed, failed, or waived (an expected failure whose reason shows in the summary)."""
+def run(item: KnownItem) -> None:
+    """Report one item as passed, failed, or waived (an expected failure whose reason shows in the summary)."""
     hook = item.ihook
     hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     outcome: Literal["passed", "failed", "skipped"] = "passed"
     text = None
     if item.waived:
         outcome = "skipped"
-    elif item.case.findings:
-        outcome, text = "failed", "\n\n".join(block(finding) for finding in item.case.findings)
+    elif item.failure:
+        outcome, text = "failed", item.failure
     report = pytest.TestReport(
         item.nodeid, item.location, dict(item.keywords) if outcome != "passed" else {}, outcome, text, "call", duration=0, user_properties=item.user_properties
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from contextlib import contextmanager
 from functools import partial
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from harness.compliance.kept import keep, key_of, recall
@@ -73,12 +74,19 @@ def _prove(workspace: Workspace, progress: Callable[[str], None], second_opinion
         rules = [rule for rule in rules if not rule.every_cluster]
     context = Context(workspace.repository, workspace.today, own)
     forks = Forks()
-    cases = forks.start(partial(_policy_cases, workspace)) if own else None
+    cases = None
+    # What is compiled before the children start, they all have; the first cluster's build leaves the time for it.
+    compiling = Thread(target=partial(_compile_policies, workspace), daemon=True)
+    if own:
+        compiling.start()
     checked = []
     for root in workspace.selected:
         progress(f"building {root.name} ({root.path or '.'})")
         world = workspace.world(root)
         progress(f"checking {root.name}: {len(world.objects)} objects")
+        if own and cases is None:
+            compiling.join()
+            cases = forks.start(partial(_policy_cases, workspace))
         # The next cluster is built while the rules look at this one.
         checked.append(forks.start(partial(_check, world, rules)))
         verdict.objects[root.name] = len(world.objects)
@@ -109,6 +117,13 @@ def _check(world: World, rules: list[Rule]) -> tuple[list[tuple[str, str, tuple[
     """The cases of a cluster, each by the id of its rule, and what was not evaluated."""
     cases = [(case.rule.id, case.subject, case.findings) for case in evaluate_world(world, rules)]
     return cases, [*gaps(world), *world.not_evaluated, *_elided(world)]
+
+
+def _compile_policies(workspace: Workspace) -> None:
+    """Compile every policy; programs are kept by their text."""
+    bench = Bench.of_policies(workspace.repository)
+    for policy in bench.policies:
+        bench.compile(policy)
 
 
 def _policy_cases(workspace: Workspace) -> list[Check]:

@@ -47,12 +47,25 @@ class Bench:
     @classmethod
     def of_repository(cls, repository: Repository) -> Bench:
         """The policies below ``policies/`` and the cases below ``tests/data/policies``."""
+        return cls(cls._policies(repository), read_cases(repository), read_cluster(repository))
+
+    @classmethod
+    def of_policies(cls, repository: Repository) -> Bench:
+        """The policies alone."""
+        return cls(cls._policies(repository), (), ())
+
+    @staticmethod
+    def _policies(repository: Repository) -> dict[str, list[Json]]:
         policies: dict[str, list[Json]] = {}
         for path in repository.files(POLICIES):
             name = path.rpartition("/")[2].removesuffix(".yaml")
             if path.endswith(".yaml") and name != "kustomization":
                 policies[name] = [document.body for document in repository.documents(path)]
-        return cls(policies, read_cases(repository), read_cluster(repository))
+        return policies
+
+    def compile(self, policy: str) -> None:
+        """Compile a policy, so that its programs are there when somebody asks."""
+        self._set(policy)
 
     def complaint(self, case: PolicyCase) -> str:
         """Why a case does not hold, in one line; nothing when it does."""

@@ -92,6 +92,7 @@ def alert_is_complete(world: World) -> Iterator[Violation]:
     own_only=True,
 )
 def runbook_exists(world: World) -> Iterator[Violation]:
+    chapters: dict[str, frozenset[str]] = {}
     for rule in alerts(world):
         url = rule.annotations.get("runbook_url", "")
         if not url or not is_told(rule):
@@ -99,7 +100,10 @@ def runbook_exists(world: World) -> Iterator[Violation]:
         match = _DOCUMENT.search(url)
         if match is None:
             yield Violation(f"{rule.name}: {url}", "docs/<page>.md#<chapter> of this repository", rule.locate("annotations", "runbook_url"))
-        elif match["anchor"] not in _chapters(world.repository, match["path"]):
+            continue
+        if match["path"] not in chapters:
+            chapters[match["path"]] = _chapters(world.repository, match["path"])
+        if match["anchor"] not in chapters[match["path"]]:
             yield Violation(f"{rule.name}: {match[0]} does not exist", "a chapter that exists", rule.locate("annotations", "runbook_url"))
 
 

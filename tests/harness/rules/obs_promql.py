@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from harness.engines.telemetry import judgement
-from harness.engines.telemetry.promql import RATES
+from harness.engines.telemetry.promql import RATES, read
 from harness.engines.telemetry.queries import Query, of_rules, of_scalers
 from harness.engines.telemetry.rule_groups import is_told, seconds
 from harness.model import NotEvaluated, Severity
@@ -39,7 +39,7 @@ def _judged(world: World, judge: Callable[[Expression, Inventory], Iterable[str]
         return
     for query in queries(world):
         for fault in dict.fromkeys(judge(query.expression, known)):
-            yield Violation(f"{query.what}: {fault}", expect, query.location)
+            yield Violation(f"{query.what}: {fault}", expect, query.locate())
 
 
 @OBS.rule(
@@ -53,7 +53,7 @@ def _judged(world: World, judge: Callable[[Expression, Inventory], Iterable[str]
 def parses(world: World) -> Iterator[Violation]:
     for query in queries(world):
         if query.expression.error:
-            yield Violation(f"{query.what}: {query.expression.error}", "an expression that parses", query.location)
+            yield Violation(f"{query.what}: {query.expression.error}", "an expression that parses", query.locate())
     for group in rule_groups(world):
         for rule in group.rules:
             if not rule.expression:
@@ -121,14 +121,13 @@ def templates_have_their_labels(world: World) -> Iterator[Violation]:
     known = inventory(world)
     if known is None:
         return
-    by_place = {query.location: query for query in queries(world)}
     for group in rule_groups(world):
         for rule in group.rules:
-            query = by_place.get(rule.locate("expr")) if is_told(rule) and rule.kind == "alert" else None
-            if query is None:
+            if rule.kind != "alert" or not is_told(rule):
                 continue
+            expression = read(rule.expression)
             for part, texts in (("annotations", rule.annotations), ("labels", rule.labels)):
-                for key, fault in dict.fromkeys(judgement.lost_labels(query.expression, texts, known)):
+                for key, fault in dict.fromkeys(judgement.lost_labels(expression, texts, known)):
                     yield Violation(f"{rule.name}: {key} {fault}", "a label of the result", rule.locate(part, key))
 
 
@@ -220,7 +219,7 @@ def windows_are_long_enough(world: World) -> Iterator[Violation]:
             )
             if window < 2 * slowest:
                 found = f"{query.what}: {called} of {selector.name} over {window:g} s, scraped every {slowest:g} s"
-                yield Violation(found, f"at least {2 * slowest:g} s", query.location)
+                yield Violation(found, f"at least {2 * slowest:g} s", query.locate())
 
 
 def _interval(world: World, endpoint: object, prometheus: object) -> float:

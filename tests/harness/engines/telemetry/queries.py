@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from harness.engines.telemetry.promql import Expression, read
@@ -14,7 +15,7 @@ from harness.engines.telemetry.rule_groups import is_told
 from harness.model.shapes import items, mapping, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from harness.engines.telemetry.rule_groups import Group
     from harness.model import Location, Object
@@ -25,12 +26,12 @@ _TEMPLATE: Final = re.compile(r"\{\{[^{}]*\}\}")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Query:
-    """One expression: what it belongs to, in words, and the line it stands on."""
+    """One expression: what it belongs to, in words, and what finds the line it stands on."""
 
     object: Object
     what: str
     expression: Expression
-    location: Location
+    locate: Callable[[], Location]
 
 
 def of_rules(groups: Iterable[Group]) -> Iterator[Query]:
@@ -38,7 +39,7 @@ def of_rules(groups: Iterable[Group]) -> Iterator[Query]:
     for group in groups:
         for rule in group.rules:
             if is_told(rule):
-                yield Query(rule.object, f"{rule.kind} {rule.name or '(unnamed)'}", read(rule.expression), rule.locate("expr"))
+                yield Query(rule.object, f"{rule.kind} {rule.name or '(unnamed)'}", read(rule.expression), partial(rule.locate, "expr"))
 
 
 def of_scalers(objects: Iterable[Object]) -> Iterator[Query]:
@@ -60,4 +61,4 @@ def of_scalers(objects: Iterable[Object]) -> Iterator[Query]:
 
 
 def _query(item: Object, what: str, query: str, pointer: tuple[str | int, ...]) -> Query:
-    return Query(item, what, read(_TEMPLATE.sub("x", query)), item.locate(*pointer))
+    return Query(item, what, read(_TEMPLATE.sub("x", query)), partial(item.locate, *pointer))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -49,7 +50,10 @@ def anchored(regex: str) -> re.Pattern[str]:
     body = regex[flags.end() :] if flags else regex
     chosen = "".join(dict.fromkeys("s" + "".join(flag for flag in (flags[1] if flags else "") if flag in "im")))
     try:
-        return compile_re2(f"(?{chosen}){body}")
+        with warnings.catch_warnings():
+            # Python warns of sets that it may read otherwise one day ([[]); RE2 has no such plans.
+            warnings.simplefilter("ignore", FutureWarning)
+            return compile_re2(f"(?{chosen}){body}")
     except UnsafePatternError as error:
         raise RelabelError(f"not evaluated: regex {regex!r}: {error}") from error
     except ValueError as error:

@@ -82,6 +82,10 @@ def test_a_pattern_that_could_explode_is_not_run() -> None:
         anchored("(a+)+b")
 
 
+def test_a_set_that_python_warns_of_is_a_set() -> None:
+    assert anchored("[[]a").fullmatch("[a")
+
+
 NAMES = st.sampled_from(["a", "b", "ab", "c", "job"])
 VALUES = st.text(alphabet="ab-1", max_size=4)
 REGEXES = st.sampled_from(["(.*)", "a", "a.*", "(a)(b?)", "(?:a|b)+1?", "[ab]*", "b|a", "([^-]*)-(.*)", "", "(a|b)(.*)"])

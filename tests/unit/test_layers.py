@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 HARNESS = Path(__file__).parents[1] / "harness"
-LAYERS = ("model", "source", "engines", "flux", "policytest", "rules", "compliance", "report", "suite", "commands", "__main__")
+LAYERS = ("model", "source", "engines", "flux", "policytest", "rules", "compliance", "report", "suite", "live", "commands", "__main__")
 MODULES = sorted(path for path in HARNESS.rglob("*.py") if path.parent != HARNESS or path.stem != "__init__")
 LINES = 420
 

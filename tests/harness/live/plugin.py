@@ -1,0 +1,254 @@
+"""What pytest needs for the live tier: options, fixtures, the report. Imported by ``tests/e2e/conftest.py`` alone.
+
+pytest-kind brings ``--cluster-name``, ``--keep-cluster``, ``--kubeconfig``, ``--kind-image``, ``--kind-bin`` and ``--kind-kubectl-bin``; the options here go
+with them. What prevents the tier from running is said in one line and ends the run with code 2: it never passes by not running.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from harness.flux.workspace import Options, Workspace
+from harness.live import cluster as live
+from harness.live.beside import host_of
+from harness.live.bringup import PHASES, Choice, Platform, bring_up, chains_of, container_of, left_out
+from harness.live.diagnose import bundle
+from harness.live.facts import FactsError
+from harness.live.findings import LiveError, NotEvaluatedError, properties
+from harness.live.kindconfig import OptionError
+from harness.live.oci import RegistryError
+from harness.live.overlay import OverlayError
+from harness.live.run import RunError
+from harness.live.wait import WaitError
+from harness.model import NotEvaluated
+from harness.report.terminal import block, ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from harness.flux.world import World
+    from harness.live.kubectl import Kubectl
+
+#: As for the other tiers: 0 clean, 1 findings, 2 could not check.
+COULD_NOT_CHECK: Final = 2
+_CLUSTER: Final = "kind"
+_NAME: Final = "plimsoll"
+#: Seconds a test may take; what bringing the platform up takes is limited by --ready-timeout.
+_TEST: Final = 300
+_REPORTS: Final = Path("reports", "e2e")
+_PREVENTED: Final = (live.CannotRunError, OptionError, OverlayError, FactsError, RegistryError)
+
+CLUSTER: Final = pytest.StashKey[live.Cluster]()
+WORLD: Final = pytest.StashKey["tuple[Workspace, World]"]()
+PLATFORM: Final = pytest.StashKey[Platform]()
+ENTRIES: Final = pytest.StashKey[list[NotEvaluated]]()
+BUNDLE: Final = pytest.StashKey[Path]()
+FAILED: Final = pytest.StashKey[str]()
+PROOFS: Final = pytest.StashKey[dict[str, float]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("live", "the live tier")
+    group.addoption("--workers", type=int, default=0, metavar="N", help="worker nodes besides the control plane (default: none)")
+    group.addoption("--registry-mirror", metavar="URL", help="a registry that nodes ask first for every image, whatever its host: http://HOST:PORT")
+    group.addoption("--registry-image", metavar="IMAGE", help="the image of the registry beside the cluster (default: registry:3.0.0)")
+    group.addoption(
+        "--i-know-this-is", metavar="CONTEXT", help="look at the cluster of --kubeconfig although this context is not kind's; nothing is applied to it"
+    )
+    group.addoption(
+        "--only", action="append", default=[], metavar="SYSTEM", help="bring up these Kustomizations and what they need; may be given several times"
+    )
+    group.addoption(
+        "--without", action="append", default=[], metavar="SYSTEM", help="leave these Kustomizations, and what waits for them, out; may be repeated"
+    )
+    group.addoption("--phase", choices=PHASES, default=PHASES[-1], help="stop after this phase of bringing the platform up (default: %(default)s)")
+    group.addoption("--ready-timeout", type=float, default=1500, metavar="SECONDS", help="how long Flux may take to be ready (default: %(default)s)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[ENTRIES], config.stash[PROOFS] = [], {}
+    # The other tiers run without a network; this one is about it.
+    config.option.force_enable_socket = True
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Find out, before anything is collected, whether the tier can run here at all."""
+    config = session.config
+    try:
+        config.stash[WORLD] = _world(config)
+        if not config.option.collectonly:
+            config.stash[CLUSTER] = _cluster(config)
+    except _PREVENTED as error:
+        pytest.exit(f"could not check: {error}", returncode=COULD_NOT_CHECK)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test for each object that Flux reconciles in this run, named as ``flux tree`` names it. What is left out stands in the ledger."""
+    if "reconciled" in metafunc.fixturenames:
+        world = metafunc.config.stash[WORLD][1]
+        out = left_out(world, _choice(metafunc.config))
+        kept = [key for key, chain in chains_of(world).items() if not chain & out]
+        metafunc.parametrize("reconciled", sorted(kept), ids=str)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    own = Path(__file__).parents[2] / "e2e"
+    for item in items:
+        if item.path.is_relative_to(own):
+            # Bringing the platform up is no part of the test that happens to come first.
+            item.add_marker(pytest.mark.timeout(_TEST, func_only=True))
+
+
+@pytest.fixture(scope="session")
+def cluster(request: pytest.FixtureRequest) -> live.Cluster:
+    """The kind cluster, made by pytest-kind's fixture as this tier's options say."""
+    known = request.config.stash[CLUSTER]
+    started = time.monotonic()
+    request.getfixturevalue("kind_cluster")
+    request.config.stash[PROOFS]["phase cluster"] = time.monotonic() - started
+    return known
+
+
+@pytest.fixture(scope="session")
+def kubectl(cluster: live.Cluster) -> Kubectl:
+    """kubectl with the cluster's kubeconfig."""
+    return cluster.kubectl
+
+
+@pytest.fixture(scope="session")
+def platform(cluster: live.Cluster, request: pytest.FixtureRequest) -> Iterator[Platform]:
+    """The platform as far as ``--phase`` brings it up; what waits for Flux has waited."""
+    config = request.config
+    workspace, world = config.stash[WORLD]
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    choice = _choice(config)
+    beside = None if cluster.foreign else container_of(cluster, host_of(world), choice)
+    found = config.stash[PLATFORM] = Platform(cluster, world)
+    try:
+        bring_up(found, workspace, choice, tell=lambda text: _tell(reporter, text))
+        config.stash[ENTRIES] += found.overlay.not_evaluated if found.overlay is not None else []
+        yield found
+    finally:
+        if beside is not None and not cluster.wanted.keep:
+            beside.down()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn findings into blocks and properties, what was not evaluated into skips with a reason, and leave a bundle at the first failure."""
+    report = yield
+    config = item.config
+    if call.when == "call":
+        config.stash[PROOFS][item.nodeid.rpartition("::")[2]] = call.duration
+    error = call.excinfo.value if call.excinfo is not None else None
+    if isinstance(error, NotEvaluatedError):
+        config.stash[ENTRIES].append(error.entry)
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), item.location[1] or 0, str(error))
+    elif isinstance(error, LiveError):
+        report.longrepr = "\n\n".join(block(finding) for finding in error.findings)
+        report.user_properties += list(properties(error))
+    elif isinstance(error, (*_PREVENTED, RunError, WaitError)):
+        # Tracebacks of the harness say nothing that the text does not.
+        report.longrepr = f"{type(error).__name__.removesuffix('Error')}: {error}"
+    if report.failed and BUNDLE not in config.stash:
+        _leave_bundle(config, report.longreprtext)
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """A run in which nothing was evaluated has checked nothing."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if exitstatus == pytest.ExitCode.OK and session.config.stash[ENTRIES] and reporter is not None and not reporter.stats.get("passed"):
+        session.exitstatus = COULD_NOT_CHECK
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    platform = config.stash.get(PLATFORM, None)
+    terminalreporter.section("the live tier: what ran, and what was not evaluated")
+    if platform is not None and platform.overlay is not None:
+        for line in platform.overlay.changed:
+            terminalreporter.line(f"overlay: {line}")
+    for line in platform.times.lines() if platform is not None else ():
+        terminalreporter.line(f"time: {line}")
+    slow = sorted(config.stash[PROOFS].items(), key=lambda pair: -pair[1])[:5]
+    for name, seconds in slow:
+        terminalreporter.line(f"time: {name}: {seconds:.1f} s")
+    entries: list[NotEvaluated] = config.stash[ENTRIES]
+    for line in ledger(entries, full=config.getoption("--ledger")):
+        terminalreporter.line(f"not evaluated: {line}")
+    if BUNDLE in config.stash:
+        terminalreporter.line(f"diagnostics: {config.stash[BUNDLE]}")
+    known = config.stash.get(CLUSTER, None)
+    if known is not None and known.wanted.keep and known.kubeconfig.is_file():
+        terminalreporter.line(f"the cluster was kept: export KUBECONFIG={known.kubeconfig.resolve()}")
+        terminalreporter.line(f"remove it with: {known.tools.kind} delete cluster --name {known.wanted.name} && docker rm -fv kind-registry")
+
+
+def _world(config: pytest.Config) -> tuple[Workspace, World]:
+    charts = config.getoption("--charts") or os.environ.get("PLIMSOLL_CHARTS")
+    names = tuple(config.getoption("--cluster")) or (_CLUSTER,)
+    options = Options(charts=Path(charts) if charts else None, pull=config.getoption("--pull"), cache=not config.getoption("--no-render-cache"), clusters=names)
+    workspace = Workspace(config.getoption("--repo"), options)
+    if len(workspace.selected) != 1:
+        known = ", ".join(root.name for root in workspace.clusters) or "none"
+        raise OptionError(f"the live tier runs one cluster, --cluster {' '.join(names)} selects {len(workspace.selected)}: found {known}")
+    world = workspace.world(workspace.selected[0])
+    # Names that are none are said now, not after ten minutes.
+    left_out(world, _choice(config))
+    return workspace, world
+
+
+def _cluster(config: pytest.Config) -> live.Cluster:
+    if find_spec("pytest_kind") is None:
+        raise live.CannotRunError("the live tier needs pytest-kind: run it with nox -s e2e, or install requirements/e2e.txt")
+    if not hasattr(config.option, "keep_cluster") or not hasattr(config.option, "registry_mirror"):
+        raise live.CannotRunError("the live tier runs by itself: pytest tests/e2e")
+    if config.option.cluster_name == "pytest-kind":
+        config.option.cluster_name = _NAME
+    wanted = live.wanted_of(config.option)
+    tools = live.programs(config.option.kind_bin, config.option.kind_kubectl_bin)
+    known = live.Cluster(wanted, tools, Path(".pytest-kind", wanted.name).absolute())
+    if wanted.kubeconfig is not None:
+        live.check_context(known.context(), wanted.trusted)
+    live.adapt(known)
+    return known
+
+
+def _choice(config: pytest.Config) -> Choice:
+    option: Any = config.option
+    if not hasattr(option, "phase"):
+        raise live.CannotRunError("the live tier runs by itself: pytest tests/e2e")
+    return Choice(tuple(option.only), tuple(option.without), option.phase, option.ready_timeout, option.registry_image or "")
+
+
+def _leave_bundle(config: pytest.Config, why: str) -> None:
+    known = config.stash.get(CLUSTER, None)
+    if known is None or not known.kubeconfig.is_file():
+        return
+    platform = config.stash.get(PLATFORM, None)
+    secrets = platform.sealed.plain.values() if platform is not None and platform.sealed is not None else ()
+    folder = Path(config.rootpath, _REPORTS, time.strftime("%Y%m%dT%H%M%S"))
+    config.stash[BUNDLE] = bundle(known.kubectl, folder, known=secrets, notes={"failure.txt": why})
+
+
+def _tell(reporter: pytest.TerminalReporter | None, text: str) -> None:
+    if reporter is None:
+        return
+    if reporter.isatty:
+        reporter.rewrite(text[: reporter._tw.fullwidth - 1], erase=True)
+    else:
+        reporter.write_line(text[:300])
+
+
+def needs(platform: Platform, phase: str) -> None:
+    """Raise NotEvaluatedError when a run stopped before a phase."""
+    if not platform.reached(phase):
+        raise NotEvaluatedError(platform.world.cluster.name, phase, f"this run stopped after {platform.phase} (--phase)")

@@ -1,0 +1,239 @@
+"""Bringing the platform up, with programs and a clock that are not real: order, phases, idempotence, and what a timeout says."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from harness.flux.workspace import Options, Workspace
+from harness.live import bringup
+from harness.live.bringup import Choice, Platform, Times, bring_up, wait_for_flux
+from harness.live.cluster import Cluster, Programs, Wanted
+from harness.live.oci import Pushed
+from harness.live.overlay import Beside, OverlayError, mirrored
+from harness.live.readiness import Key, Tree
+from harness.live.run import Output, RunError
+from harness.live.sealing import SealingKey
+from harness.live.wait import WaitTimeoutError
+from unit.live.fakes import Time, condition
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.flux.world import World
+
+ROOT = Path(__file__).parents[3]
+NODE = {
+    "metadata": {"name": "n", "labels": {"node-role.kubernetes.io/control-plane": ""}},
+    "status": {"addresses": [{"type": "InternalIP", "address": "172.18.0.2"}], "nodeInfo": {"kubeletVersion": "v1.36.4"}},
+}
+READY = {"observedGeneration": 1, "conditions": [condition("Ready", "True")]}
+
+
+class Machine:
+    """docker and a cluster that takes what is applied and reports everything Ready ``after`` so many questions."""
+
+    def __init__(self, world: World, after: int = 1) -> None:
+        self.expected = bringup.expected_of(world)
+        self.after = after
+        self.applied: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self.log: list[str] = []
+
+    def __call__(self, argv: Sequence[str], *, stdin: str | None = None, **_options: object) -> Output:
+        self.log.append(" ".join(argv[2:] if argv[0] == "kubectl" else argv))
+        if argv[0] == "docker":
+            return Output('[{"IPAM":{"Config":[{"Subnet":"172.18.0.0/16"}]}}]')
+        verb, *rest = argv[2:]
+        if verb == "apply":
+            for item in json.loads(stdin or "")["items"]:
+                metadata = item["metadata"]
+                self.applied[item["kind"], metadata.get("namespace", ""), metadata["name"]] = item
+            return Output("")
+        return Output(json.dumps(self.get(rest[0], rest))) if verb == "get" else Output("")
+
+    def get(self, kind: str, rest: list[str]) -> dict[str, Any]:
+        if kind == "nodes":
+            return {"items": [NODE]}
+        if kind.startswith("kustomizations."):
+            self.after -= 1
+            status = READY if self.after <= 0 else {}
+            return {
+                "items": [
+                    {"kind": key.kind, "metadata": {"name": key.name, "namespace": key.namespace, "generation": 1}, "status": status} for key in self.expected
+                ]
+            }
+        if rest[1] == "kubeadm-config":
+            return {"data": {"ClusterConfiguration": "networking:\n  podSubnet: 10.244.0.0/16\n  serviceSubnet: 10.96.0.0/16\n"}}
+        if kind == "secrets" and (found := self.applied.get(("Secret", "sealed-secrets", rest[1]))):
+            return {"data": {key: base64.b64encode(value.encode()).decode() for key, value in found["stringData"].items()}}
+        if kind == "configmaps" and (found := self.applied.get(("ConfigMap", "flux-system", rest[1]))):
+            return found
+        raise RunError(["kubectl"], "ended with code 1", stderr="Error from server (NotFound): not found")
+
+
+@pytest.fixture(scope="module")
+def workspace() -> Workspace:
+    return Workspace(ROOT, Options(clusters=("kind",)))
+
+
+@pytest.fixture(scope="module")
+def world(workspace: Workspace) -> World:
+    return workspace.world(workspace.selected[0])
+
+
+@pytest.fixture(scope="module")
+def key() -> SealingKey:
+    return SealingKey.generate("test", bits=2048)
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch: pytest.MonkeyPatch, world: World, key: SealingKey) -> None:
+    """What has its own tests: the registry, Flux's manifests, making a key, building the cluster again."""
+    images = {
+        str(item.id): Pushed(mirrored(str(item.get("spec", "url"))), "1", "sha256:1", "sha256:2") for item in world.of("OCIRepository.source.toolkit.fluxcd.io")
+    }
+    images = {name: pushed for name, pushed in images.items() if "kind-registry" not in pushed.repository}
+    charts = {str(item.id): "charts" for item in world.of("HelmRepository.source.toolkit.fluxcd.io")}
+
+    def push(platform: Platform, _workspace: Workspace, _choice: Choice) -> None:
+        platform.beside = Beside("kind-registry:5000", Pushed("plimsoll", "kind", "sha256:3", "sha256:4"), images, charts)
+
+    monkeypatch.setattr(bringup, "_registry", push)
+    monkeypatch.setattr(bringup, "flux_objects", lambda world: [item for item in world.objects if item.applier is not None and item.applier.name == "flux"])
+    monkeypatch.setattr(bringup, "rebuilt", lambda _workspace, world, _overlay: world)
+    monkeypatch.setattr(bringup, "differences", lambda *_worlds: [])
+    monkeypatch.setattr(SealingKey, "generate", lambda _name: key)
+
+
+def platform(world: World, machine: Machine, **wanted: Any) -> Platform:
+    return Platform(Cluster(Wanted("one", **wanted), Programs("kind", "kubectl", "docker"), Path("/nowhere"), machine), world)
+
+
+def test_from_empty_to_ready(world: World, workspace: Workspace) -> None:
+    machine = Machine(world)
+    made = platform(world, machine)
+    told: list[str] = []
+    bring_up(made, workspace, Choice(timeout=60), tell=told.append)
+    verbs = [line for line in machine.log if line.startswith(("apply", "wait", "rollout", "annotate"))]
+    assert [line.split()[0] for line in verbs] == ["apply", "wait", "apply", *["rollout"] * 4, "apply", "apply", "annotate", "annotate"]
+    assert machine.applied["Kustomization", "flux-system", "flux-system"]["spec"]["patches"]
+    assert machine.applied["OCIRepository", "flux-system", "flux-system"]["spec"]["ref"] == {"tag": "kind"}
+    assert machine.applied["Secret", "sealed-secrets", "plimsoll-e2e-key"]["type"] == "kubernetes.io/tls"
+    assert made.phase == "ready"
+    assert told[:5] == ["registry ...", "overlay ...", "flux ...", "key ...", "sync ..."]
+    assert list(made.times.phases) == ["registry", "overlay", "flux", "key", "sync", "ready"]
+    assert made.facts is not None
+    assert made.facts.network == "172.18.0.0/16"
+
+
+def sealed_values(platform: Platform) -> dict[str, str]:
+    assert platform.sealed is not None
+    return platform.sealed.variables["flux-system", "cluster-sealed-values"]
+
+
+def test_a_second_time_nothing_is_sealed_anew(world: World, workspace: Workspace) -> None:
+    machine = Machine(world)
+    first = platform(world, machine)
+    bring_up(first, workspace, Choice(phase="sync"))
+    # What Flux does with the overlay.
+    machine.applied["ConfigMap", "flux-system", "cluster-sealed-values"] = {"data": sealed_values(first)}
+    kept = machine.applied["Secret", "sealed-secrets", "plimsoll-e2e-key"]
+    second = platform(world, machine)
+    bring_up(second, workspace, Choice(phase="sync"))
+    assert sealed_values(second) == sealed_values(first)
+    assert machine.applied["Secret", "sealed-secrets", "plimsoll-e2e-key"] is kept
+    assert first.overlay is not None
+    assert second.overlay is not None
+    assert first.overlay.objects == second.overlay.objects
+
+
+def test_values_of_git_are_replaced_although_the_key_is_kept(world: World, workspace: Workspace) -> None:
+    machine = Machine(world)
+    bring_up(platform(world, machine), workspace, Choice(phase="key"))
+    in_git = next(item for item in world.of("ConfigMap") if item.name == "cluster-sealed-values")
+    machine.applied["ConfigMap", "flux-system", "cluster-sealed-values"] = in_git.body
+    second = platform(world, machine)
+    bring_up(second, workspace, Choice(phase="sync"))
+    assert not set(sealed_values(second).values()) & set(in_git.body["data"].values())
+
+
+def test_another_cluster_than_the_proven_one_is_refused(world: World, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bringup, "differences", lambda *_worlds: ["kind/Service/a/b: differs in more than the overlay says"])
+    machine = Machine(world)
+    with pytest.raises(OverlayError, match="another one than the one that was proven:\n  kind/Service/a/b"):
+        bring_up(platform(world, machine), workspace, Choice())
+    assert machine.applied == {}
+
+
+@pytest.mark.parametrize(("phase", "applied"), [("cluster", 0), ("overlay", 0), ("key", 3), ("sync", 4)])
+def test_a_run_stops_after_its_phase(world: World, workspace: Workspace, phase: str, applied: int) -> None:
+    machine = Machine(world)
+    made = platform(world, machine)
+    bring_up(made, workspace, Choice(phase=phase))
+    assert made.phase == phase
+    assert sum(line.startswith("apply") for line in machine.log) == applied
+    assert made.reached("cluster")
+    assert not made.reached("ready")
+
+
+def test_nothing_is_applied_to_a_foreign_cluster(world: World, workspace: Workspace, tmp_path: Path) -> None:
+    machine = Machine(world)
+    made = platform(world, machine, kubeconfig=tmp_path / "config", trusted="production")
+    bring_up(made, workspace, Choice())
+    assert machine.applied == {}
+    assert made.phase == "ready"
+    assert {line.split()[0] for line in machine.log} == {"config", "get"}
+
+
+def test_progress_and_first_readiness_are_told(world: World) -> None:
+    machine, time = Machine(world, after=3), Time()
+    made = platform(world, machine)
+    made.times = Times(clock=time.clock)
+    told: list[str] = []
+    seen: list[int] = []
+    wait_for_flux(made, 60, tell=told.append, during=lambda tree: seen.append(len(tree.unready)), clock=time.clock)
+    total = len(machine.expected)
+    assert seen == [total, total, 0, 0]
+    assert told[0].startswith(f"   0 s 0 of {total} ready; waiting for ")
+    assert told[-1] == f"   6 s {total} of {total} ready"
+    assert set(made.times.objects.values()) == {6}
+
+
+def test_a_timeout_starts_with_the_root_cause(world: World) -> None:
+    class Stuck(Machine):
+        def get(self, kind: str, rest: list[str]) -> dict[str, Any]:
+            if not kind.startswith("kustomizations."):
+                return {"items": []} if not rest[1].startswith("loki") else self.loki()
+            found = [self.loki(), *(item for item in super().get(kind, rest)["items"] if item["metadata"]["name"] != "loki")]
+            return {"items": found}
+
+        @staticmethod
+        def loki() -> dict[str, Any]:
+            failed = condition("Ready", "False", "InstallFailed", "timeout waiting for StatefulSet/loki/loki")
+            return {"kind": "HelmRelease", "metadata": {"name": "loki", "namespace": "loki"}, "status": {"conditions": [failed]}}
+
+    time = Time()
+    made = platform(world, Stuck(world))
+    with pytest.raises(WaitTimeoutError) as caught:
+        wait_for_flux(made, 10, clock=time.clock)
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "wait timed out after 9 s: Flux to report everything ready"
+    assert lines[1] == "HelmRelease/loki/loki: failed: timeout waiting for StatefulSet/loki/loki"
+    assert "  condition Ready=False InstallFailed: timeout waiting for StatefulSet/loki/loki" in lines
+
+
+def test_times_keep_the_first_readiness() -> None:
+    time = Time(0)
+    times = Times(clock=time.clock)
+    body = {"kind": "Kustomization", "metadata": {"name": "a", "namespace": "b"}, "status": READY}
+    time.seconds = 5
+    times.saw(Tree([body]), 0)
+    time.seconds = 9
+    times.saw(Tree([body]), 0)
+    assert times.objects == {Key("Kustomization", "b", "a"): 5}
+    with times.phase("one"):
+        time.seconds += 2
+    assert times.lines() == ["one: 2.0 s", "Kustomization/b/a ready after 5 s"]

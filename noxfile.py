@@ -50,6 +50,13 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def e2e(session: nox.Session) -> None:
+    """Raise a kind cluster, let Flux build the working tree in it, and prove the platform alive. Needs docker and kind."""
+    install(session, "e2e")
+    session.run("pytest", "tests/e2e", *session.posargs, env=COMPILED)
+
+
+@nox.session(default=False)
 def lock(session: nox.Session) -> None:
     """Render every chart again and rewrite tests/lock/ from it."""
     install(session, "static")

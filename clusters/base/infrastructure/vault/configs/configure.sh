@@ -1,13 +1,17 @@
 #!/bin/sh
 # Brings Vault to the state that platform.vault and tenant.vault declare. Every step may be repeated.
 #
-# Once per cluster, by hand, with the root token of `vault operator init` (then revoke it):
-#   vault operator init, and vault operator unseal on each member where no key service does it
+# Once per cluster, with the root token of `vault operator init`, which is revoked at the end. `python -m harness bootstrap vault up` reads these lines
+# and does what they say (docs/operations.md); audit comes first, so that all the rest is in the log.
+#   vault operator init
+#   vault operator unseal        on each member where no key service does it
+#   vault audit enable -path=file file file_path=/vault/audit/audit.log mode=0600
 #   vault auth enable kubernetes
 #   vault write auth/kubernetes/config kubernetes_host=https://kubernetes.default.svc
 #   vault policy write vault-config vault-config.policy.hcl
 #   vault write auth/kubernetes/role/vault-config bound_service_account_names=vault-config \
 #     bound_service_account_namespaces=vault audience=vault token_policies=vault-config token_ttl=15m
+#   vault token revoke -self     when the Job has logged in
 set -eu
 
 log() { echo "$(date -u +%H:%M:%S) $*"; }

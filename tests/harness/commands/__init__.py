@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from harness.commands import access, certificates, check, clusters, docs, explain, images, lock, network, pods, policy, render, telemetry, tree, why
+from harness.commands import access, bootstrap, certificates, check, clusters, docs, explain, images, lock, network, pods, policy, render, telemetry, tree, why
 from harness.commands.common import CommandError
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ COMMANDS: dict[str, Command | Group] = {
     "access": access,
     "certificates": certificates,
     "telemetry": telemetry,
+    "bootstrap": bootstrap,
 }
 
 __all__ = ["COMMANDS", "Command", "CommandError", "Group"]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 from harness.__main__ import parser
-from harness.commands import COMMANDS
+from harness.commands import COMMANDS, bootstrap
 from harness.rules import all_rules
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "tests/README.md", "clusters/README.md", "SECURITY.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "tests/README.md", "clusters/README.md", "SECURITY.md", "docs/operations.md")
 #: Made by a command, or part of an example.
 PLACEHOLDER = re.compile(r"[<>*]|\bDIR\b|/\.\.\./|^\.venv/|clusters/test/")
 SESSIONS = set(re.findall(r"^def (\w+)\(session: nox\.Session\)", (ROOT / "noxfile.py").read_text(encoding="utf-8"), re.MULTILINE))
@@ -49,6 +50,30 @@ def test_readme_asks_only_commands_that_exist() -> None:
     asked = re.findall(r"nox -s harness -- ([a-z]+)", text("README.md"))
     assert asked
     assert set(asked) <= set(COMMANDS)
+
+
+def test_operations_names_only_commands_that_can_be_given() -> None:
+    where = "--cluster production --context production"
+    lines = [line.strip() for line in text("docs/operations.md").splitlines() if line.strip().startswith("python -m harness ")]
+    assert len(lines) > 10
+    for line in lines:
+        assert parser().parse_args(shlex.split(line.replace("WHERE", where))[3:]).run, line
+
+
+def test_operations_names_what_the_bootstrap_has() -> None:
+    named = set(re.findall(r"bootstrap ([a-z-]+)", text("docs/operations.md") + text("docs/runbooks.md")))
+    assert named >= {"plan", "flux", "sealing-key", "seal", "vault", "status"}
+    assert named - {"is"} <= set(bootstrap.COMMANDS)
+
+
+def test_every_chapter_that_is_linked_exists() -> None:
+    chapters = {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in re.findall(r"^#+ (.*)$", text("docs/operations.md"), re.MULTILINE)}
+    linked = set(re.findall(r"\]\((?:operations\.md)?#([\w-]+)\)", text("docs/operations.md") + text("docs/runbooks.md")))
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests" / "harness").rglob("bootstrap*/**/*.py"))
+    sources += "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests" / "harness" / "live").glob("bootstrap*.py"))
+    linked |= {name.lower().replace(" ", "-") for name in re.findall(r"docs/operations\.md, ([A-Z][a-z-]+(?: [a-z]+)*)", sources)}
+    assert len(linked) > 5
+    assert linked <= chapters
 
 
 def test_readme_is_short() -> None:

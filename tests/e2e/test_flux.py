@@ -17,6 +17,11 @@ def subject(platform: Platform, key: Key) -> str:
     return f"{platform.world.cluster.name}/{key}"
 
 
+def test_flux_gets_ready_in_time(platform: Platform) -> None:
+    needs(platform, "ready")
+    expect(RECONCILED, platform.world.cluster.name, not platform.failure, found=platform.failure, expected="everything Ready in time (--ready-timeout)")
+
+
 def test_flux_reconciles(platform: Platform, kubectl: Kubectl, reconciled: Key) -> None:
     needs(platform, "ready")
     tree = Tree(kubectl.list(*KINDS), platform.expected)

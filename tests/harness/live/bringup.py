@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +19,7 @@ from harness.live.proof import differences, rebuilt
 from harness.live.readiness import KINDS, Key, Tree
 from harness.live.sealing import Sealed, SealingKey, seal_all
 from harness.live.wait import Clock, Progress, Waiter, WaitError, wait
+from harness.live.watch import bell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,7 +35,11 @@ PHASES: Final = ("cluster", "registry", "overlay", "flux", "key", "sync", "ready
 _KEY_NAME: Final = "plimsoll-e2e-key"
 _DEPLOYMENT: Final = "Deployment.apps"
 _CONTROLLER: Final = "kustomize-controller"
+#: kustomize-controller takes over the fields of this manager; those of any other would stay for ever.
+_BY_HAND: Final = "kubectl"
 _ROLLOUT: Final = 300.0
+#: The kinds whose changes are worth a look before its time.
+_RUNG_BY: Final = KINDS[:2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,8 @@ class Platform:
     tree: Tree | None = None
     times: Times = field(default_factory=Times)
     phase: str = "cluster"
+    failure: str = ""
+    """Why Flux did not become ready in time, with the root causes; empty when it did, or was not waited for."""
 
     @property
     def expected(self) -> dict[Key, Key | None]:
@@ -108,11 +115,11 @@ During = Callable[[Tree], None]
 def bring_up(platform: Platform, workspace: Workspace, choice: Choice, *, tell: Tell = lambda _text: None, during: During = lambda _tree: None) -> None:
     """Bring the platform up as far as a choice says. ``during`` is called with every answer of Flux: what bootstraps components in between.
 
-    What was reached stands in ``platform``, also when it fails.
+    What was reached stands in ``platform``, also when it fails. Flux that is not ready in time is a finding, not an error: see ``platform.failure``.
 
     Raises:
         CannotRunError, OverlayError, FactsError, RegistryError: it cannot be brought up from here.
-        WaitError: Flux did not become ready; the text starts with the root cause.
+        WaitError: the registry does not answer.
         RunError: a program failed.
     """
     if platform.cluster.foreign:
@@ -127,7 +134,10 @@ def bring_up(platform: Platform, workspace: Workspace, choice: Choice, *, tell: 
         platform.phase = phase
     if _wanted(choice, "ready"):
         with platform.times.phase("ready"):
-            platform.tree = wait_for_flux(platform, choice.timeout, tell=tell, during=during)
+            try:
+                platform.tree = wait_for_flux(platform, choice.timeout, tell=tell, during=during)
+            except WaitError as error:
+                platform.failure = str(error)
         platform.phase = "ready"
 
 
@@ -140,7 +150,7 @@ def wait_for_flux(
     clock: Clock | None = None,
 ) -> Tree:
     """Wait until Flux reports everything ready, twice in a row. The error starts with the root causes, with conditions, events and log lines."""
-    kubectl, times, clock = platform.cluster.kubectl, platform.times, clock or Clock()
+    kubectl, times = platform.cluster.kubectl, platform.times
     start = times.clock.now()
 
     def observe() -> Tree:
@@ -151,14 +161,15 @@ def wait_for_flux(
         return tree
 
     progress = Progress(lambda seconds, status: tell(f"{seconds:4.0f} s {status}"))
-    waiter = Waiter(observe, Tree.summary, progress, clock)
-    try:
-        return waiter.wait(lambda tree: tree.ready, successes=2, timeout=timeout, delay=3, what="Flux to report everything ready")
-    except WaitError as error:
-        if platform.tree is None:
-            raise
-        causes = "\n".join(explain(kubectl, cause) for cause in platform.tree.causes()[:5])
-        raise type(error)(str(error).splitlines()[0], f"{causes}\n{platform.tree.report()}") from error
+    with nullcontext(clock) if clock is not None else bell(kubectl, *_RUNG_BY) as ticking:
+        waiter = Waiter(observe, Tree.summary, progress, ticking)
+        try:
+            return waiter.wait(lambda tree: tree.ready, successes=2, timeout=timeout, delay=3, what="Flux to report everything ready")
+        except WaitError as error:
+            if platform.tree is None:
+                raise
+            causes = "\n".join(explain(kubectl, cause) for cause in platform.tree.causes()[:5])
+            raise type(error)(str(error).splitlines()[0], f"{causes}\n{platform.tree.report()}") from error
 
 
 def expected_of(world: World) -> dict[Key, Key | None]:
@@ -284,10 +295,10 @@ def _flux(platform: Platform, _workspace: Workspace, _choice: Choice) -> None:
     kubectl = platform.cluster.kubectl
     objects = flux_objects(platform.world)
     definitions = [item for item in objects if item.kind in ("Namespace", "CustomResourceDefinition")]
-    kubectl.apply([item.body for item in definitions])
+    kubectl.apply([item.body for item in definitions], manager=_BY_HAND)
     names = [f"crd/{item.name}" for item in definitions if item.kind == "CustomResourceDefinition"]
     kubectl("wait", "--for=condition=Established", "--timeout=60s", *names, timeout=70)
-    kubectl.apply([item.body for item in objects if item not in definitions])
+    kubectl.apply([item.body for item in objects if item not in definitions], manager=_BY_HAND)
     for item in objects:
         if item.kind == "Deployment":
             kubectl("rollout", "status", f"deployment/{item.name}", f"--namespace={item.namespace}", f"--timeout={_ROLLOUT:g}s", timeout=_ROLLOUT + 10)
@@ -301,7 +312,7 @@ def _key(platform: Platform, _workspace: Workspace, _choice: Choice) -> None:
     kubectl = platform.cluster.kubectl
     body = platform.world.find("Namespace", "", namespace)
     plain = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
-    kubectl.apply([body.body if body is not None else plain, key.secret(namespace, _KEY_NAME)])
+    kubectl.apply([body.body if body is not None else plain, key.secret(namespace, _KEY_NAME)], manager=_BY_HAND)
     # A controller reads its keys when it starts.
     for item in platform.world.of(_DEPLOYMENT):
         if item.namespace == namespace and kubectl.get("deployments.apps", item.name, namespace) is not None:
@@ -311,7 +322,7 @@ def _key(platform: Platform, _workspace: Workspace, _choice: Choice) -> None:
 def _sync(platform: Platform, _workspace: Workspace, _choice: Choice) -> None:
     if platform.overlay is None:
         raise OverlayError("there is no overlay yet")
-    platform.cluster.kubectl.apply(platform.overlay.objects)
+    platform.cluster.kubectl.apply(platform.overlay.objects, manager=_BY_HAND)
     _ask_now(platform, [Key(item["kind"], item["metadata"]["namespace"], item["metadata"]["name"]) for item in platform.overlay.objects])
 
 

@@ -80,10 +80,10 @@ class Kubectl:
                 raise
             return [item for kind in kinds for item in self.list(kind, namespace=namespace, selector=selector)] if len(kinds) > 1 else []
 
-    def apply(self, objects: Iterable[Mapping[str, Any]], *, dry_run: bool = False, force: bool = True, timeout: float = 120) -> str:
+    def apply(self, objects: Iterable[Mapping[str, Any]], *, dry_run: bool = False, force: bool = True, manager: str = MANAGER, timeout: float = 120) -> str:
         """Apply objects on the server's side, with strict validation. Their text goes through standard input and into no error."""
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
-        options = ["--server-side", f"--field-manager={MANAGER}", "--validate=strict", "--filename=-"]
+        options = ["--server-side", f"--field-manager={manager}", "--validate=strict", "--filename=-"]
         options += ["--force-conflicts"] if force else []
         options += ["--dry-run=server"] if dry_run else []
         return self("apply", *options, stdin=text, timeout=timeout)
@@ -121,7 +121,7 @@ class Kubectl:
 def _forwarded(process: subprocess.Popen[bytes], argv: list[str], timeout: float) -> int:
     """The port that kubectl chose, from the first line it prints."""
     if process.stdout is None or process.stderr is None:
-        raise RunError(argv, "was started without pipes")
+        raise RunError(argv, "was started without streams to read")
     deadline = time.monotonic() + timeout
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
@@ -136,9 +136,8 @@ def _forwarded(process: subprocess.Popen[bytes], argv: list[str], timeout: float
     if found:
         return int(found[1])
     process.terminate()
-    raise RunError(
-        argv, "did not forward", code=process.poll(), stdout=text.decode("utf-8", "replace"), stderr=process.stderr.read().decode("utf-8", "replace")
-    )
+    said = process.stderr.read().decode("utf-8", "replace")
+    raise RunError(argv, "did not forward", code=process.poll(), stdout=text.decode("utf-8", "replace"), stderr=said)
 
 
 def _in(namespace: str) -> list[str]:

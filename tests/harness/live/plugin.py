@@ -30,7 +30,7 @@ from harness.model import NotEvaluated
 from harness.report.terminal import block, ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from harness.flux.world import World
     from harness.live.kubectl import Kubectl
@@ -49,7 +49,7 @@ WORLD: Final = pytest.StashKey["tuple[Workspace, World]"]()
 PLATFORM: Final = pytest.StashKey[Platform]()
 ENTRIES: Final = pytest.StashKey[list[NotEvaluated]]()
 BUNDLE: Final = pytest.StashKey[Path]()
-FAILED: Final = pytest.StashKey[str]()
+SAID: Final = pytest.StashKey[BaseException]()
 PROOFS: Final = pytest.StashKey[dict[str, float]]()
 
 
@@ -123,8 +123,8 @@ def kubectl(cluster: live.Cluster) -> Kubectl:
 
 
 @pytest.fixture(scope="session")
-def platform(cluster: live.Cluster, request: pytest.FixtureRequest) -> Iterator[Platform]:
-    """The platform as far as ``--phase`` brings it up; what waits for Flux has waited."""
+def platform(cluster: live.Cluster, request: pytest.FixtureRequest, record_testsuite_property: Callable[[str, object], None]) -> Iterator[Platform]:
+    """The platform as far as ``--phase`` brings it up; what waits for Flux has waited. What of it is not ready is told by the tests."""
     config = request.config
     workspace, world = config.stash[WORLD]
     reporter = config.pluginmanager.get_plugin("terminalreporter")
@@ -134,8 +134,14 @@ def platform(cluster: live.Cluster, request: pytest.FixtureRequest) -> Iterator[
     try:
         bring_up(found, workspace, choice, tell=lambda text: _tell(reporter, text))
         config.stash[ENTRIES] += found.overlay.not_evaluated if found.overlay is not None else []
+        if found.failure:
+            _leave_bundle(config, found.failure)
         yield found
     finally:
+        for entry in config.stash[ENTRIES]:
+            record_testsuite_property("not evaluated", f"{entry.subject}: {entry.what}: {entry.why}")
+        for line in (*(found.overlay.changed if found.overlay is not None else ()), *found.times.lines()):
+            record_testsuite_property("live", line)
         if beside is not None and not cluster.wanted.keep:
             beside.down()
 
@@ -156,8 +162,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         report.longrepr = "\n\n".join(block(finding) for finding in error.findings)
         report.user_properties += list(properties(error))
     elif isinstance(error, (*_PREVENTED, RunError, WaitError)):
-        # Tracebacks of the harness say nothing that the text does not.
-        report.longrepr = f"{type(error).__name__.removesuffix('Error')}: {error}"
+        # Tracebacks of the harness say nothing that the text does not. What a fixture raised is raised again for every test that needs it: said once is enough.
+        said = config.stash.get(SAID, None)
+        text = str(error)
+        report.longrepr = f"as before: {text.splitlines()[0]}" if said is error else f"{type(error).__name__.removesuffix('Error')}: {text}"
+        config.stash[SAID] = error
     if report.failed and BUNDLE not in config.stash:
         _leave_bundle(config, report.longreprtext)
     return report
@@ -246,6 +255,7 @@ def _tell(reporter: pytest.TerminalReporter | None, text: str) -> None:
         reporter.rewrite(text[: reporter._tw.fullwidth - 1], erase=True)
     else:
         reporter.write_line(text[:300])
+        reporter.flush()
 
 
 def needs(platform: Platform, phase: str) -> None:

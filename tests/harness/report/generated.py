@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.report.catalog import CATALOG, catalog
+from harness.report.compliance import COMPLIANCE, compliance
 from harness.report.components import README, MarkersError, readme
 from harness.rules import all_rules
 from harness.rules.pol_table import README as POLICIES
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def generated_files(workspace: Workspace) -> list[tuple[str, str]]:
     """Every generated document: its path in the repository, and the text it should have. Raises MarkersError when one has no place for it."""
     clusters = {root.name: root.path for root in workspace.clusters}
-    documents = [(CATALOG, catalog(all_rules())), (README, readme(workspace.repository, clusters))]
+    documents = [(CATALOG, catalog(all_rules())), (README, readme(workspace.repository, clusters)), (COMPLIANCE, compliance(all_rules(), workspace.repository))]
     if workspace.repository.is_dir("policies"):
         try:
             documents.append((POLICIES, document(workspace.repository, clusters)))

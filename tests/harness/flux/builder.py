@@ -124,7 +124,6 @@ class Builder:
             kustomizations=dict(sorted(self._builds.items())),
             releases=dict(sorted(self._releases.items())),
             unknown_values=frozenset(self._unknown),
-            cache=self._workspace.cache,
         )
 
     def _start(self) -> None:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import date
 
-    from harness.flux.cache import Cache
     from harness.flux.helm import Rendered
     from harness.source.repository import Repository
     from harness.source.yaml import Document
@@ -65,8 +64,6 @@ class World:
     releases: Mapping[tuple[str, str], Rendered] = field(default_factory=dict)
     unknown_values: frozenset[str] = frozenset()
     """Texts that stand for values that only a cluster knows (variables from encrypted Secrets)."""
-    cache: Cache | None = None
-    """Where what is derived from objects' content may be kept between runs."""
     _derived: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @classmethod

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from harness.engines.report import is_elided
 from harness.engines.telemetry.loki import disagreements, is_loki, shipping
 from harness.engines.telemetry.promtail import Shipper, is_promtail
-from harness.flux.texts import ConfigText, config_texts
+from harness.flux.texts import ConfigText, config_texts, elided_texts
 from harness.model import Location, NotEvaluated, Severity
 from harness.model.shapes import items, mapping, text
 from harness.rules.base import Clusters, Registry, Violation
@@ -49,7 +49,10 @@ def _streams(world: World) -> tuple[tuple[ConfigText, Shipper, Stream], ...]:
 
 
 def not_evaluated(world: World) -> Iterator[NotEvaluated]:
-    """Stages that depend on chance or on what is not at hand."""
+    """Stages that depend on chance or on what is not at hand, and configuration that the lock does not hold."""
+    for item, key in world.derive(elided_texts):
+        if key.endswith((".yaml", ".yml", ".alloy")) and mounting(world, item):
+            yield NotEvaluated(str(item.id), f"configuration {key}", "no chart is at hand, and the lock keeps such text as digests")
     for config, shipper in world.derive(_shippers):
         for error in shipper.errors:
             if error.unsupported:

@@ -243,8 +243,3 @@ def _joined(node: Node, labels_of: LabelsOf) -> frozenset[str] | None:
         named = frozenset(node.labels)
         return named if first is None else named & first
     return None if first is None else first - (frozenset(node.labels) if node.grouping == "ignoring" else frozenset())
-
-
-def is_filter(node: Node) -> bool:
-    """Whether it is a comparison that lets series through or not."""
-    return node.kind == "binary" and node.name in _COMPARISONS and node.text != "bool"

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from harness.flux.kinds import HELM_RELEASE, KUSTOMIZATION
+import yaml
+
+from harness.flux.kinds import HELM_RELEASE, KUSTOMIZATION, source_kind
+from harness.flux.sources import reference_of
 from harness.live.beside import IMAGE, Container, host_of, publish
+from harness.live.bootstrap_base import Journal
+from harness.live.bootstrap_flux import ensure_flux, ensure_sync
+from harness.live.bootstrap_sealing import Pair, keys_of, new_pair, restore
 from harness.live.cluster import CannotRunError
 from harness.live.diagnose import explain
 from harness.live.facts import Facts, facts_of, subnet_of
@@ -17,7 +26,8 @@ from harness.live.oci import Registry
 from harness.live.overlay import SOURCES, Overlay, OverlayError, closed, needed, overlay
 from harness.live.proof import differences, rebuilt
 from harness.live.readiness import KINDS, Key, Tree
-from harness.live.sealing import Sealed, SealingKey, seal_all
+from harness.live.sealing import Sealed, seal_all
+from harness.live.vault import VaultUp
 from harness.live.wait import Clock, Progress, Waiter, WaitError, wait
 from harness.live.watch import bell
 
@@ -32,11 +42,8 @@ if TYPE_CHECKING:
 
 #: What ``--phase`` can name: a run stops after it.
 PHASES: Final = ("cluster", "registry", "overlay", "flux", "key", "sync", "ready")
-_KEY_NAME: Final = "plimsoll-e2e-key"
 _DEPLOYMENT: Final = "Deployment.apps"
 _CONTROLLER: Final = "kustomize-controller"
-#: kustomize-controller takes over the fields of this manager; those of any other would stay for ever.
-_BY_HAND: Final = "kubectl"
 _ROLLOUT: Final = 300.0
 #: The kinds whose changes are worth a look before its time.
 _RUNG_BY: Final = KINDS[:2]
@@ -92,6 +99,8 @@ class Platform:
     overlay: Overlay | None = None
     facts: Facts | None = None
     sealed: Sealed | None = None
+    pair: Pair | None = field(default=None, repr=False)
+    journal: Journal = field(default_factory=Journal)
     tree: Tree | None = None
     times: Times = field(default_factory=Times)
     phase: str = "cluster"
@@ -102,6 +111,18 @@ class Platform:
     def expected(self) -> dict[Key, Key | None]:
         """What Flux is expected to reconcile."""
         return expected_of(self.world)
+
+    @property
+    def revisions(self) -> dict[Key, str]:
+        """What Flux is to be at: the pushed revision, for every source of the working tree and every Kustomization that is built from one."""
+        if self.beside is None or self.overlay is None:
+            return {}
+        tree, url = self.beside.tree, self.overlay.source["spec"]["url"]
+        sources = {(item.namespace, item.name) for item in self.world.of(source_kind("OCIRepository")) if item.get("spec", "url") == url}
+        built = [(item, reference_of(item)) for item in (*self.world.of(KUSTOMIZATION), *([self.world.cluster.sync] if self.world.cluster.sync else ()))]
+        found = {Key("OCIRepository", namespace, name): tree.revision for namespace, name in sources}
+        users = [item for item, of in built if of.kind == "OCIRepository" and (of.namespace, of.name) in sources]
+        return found | {Key(item.kind, item.namespace, item.name): tree.revision for item in users}
 
     def reached(self, phase: str) -> bool:
         """Whether a phase was done."""
@@ -133,11 +154,12 @@ def bring_up(platform: Platform, workspace: Workspace, choice: Choice, *, tell: 
             step(platform, workspace, choice)
         platform.phase = phase
     if _wanted(choice, "ready"):
+        vault = _vault(platform, workspace, choice)
         with platform.times.phase("ready"):
             try:
                 platform.tree = wait_for_flux(platform, choice.timeout, tell=tell, during=during)
             except WaitError as error:
-                platform.failure = str(error)
+                platform.failure = "\n".join(text for text in (vault.error if vault is not None else "", str(error)) if text)
         platform.phase = "ready"
 
 
@@ -154,7 +176,7 @@ def wait_for_flux(
     start = times.clock.now()
 
     def observe() -> Tree:
-        tree = Tree(kubectl.list(*KINDS), platform.expected)
+        tree = Tree(kubectl.list(*KINDS), platform.expected, platform.revisions)
         times.saw(tree, start)
         during(tree)
         platform.tree = tree
@@ -219,6 +241,15 @@ def flux_objects(world: World) -> list[Object]:
     return sorted(own, key=lambda item: (first.get(item.kind, 2), item.id))
 
 
+def _vault(platform: Platform, workspace: Workspace, choice: Choice) -> VaultUp | None:
+    """Start the bootstrap of Vault, where the cluster has one."""
+    if platform.pair is None or not VaultUp.wanted(platform.world):
+        return None
+    vault = VaultUp(platform.cluster, workspace, platform.pair, platform.journal, timeout=choice.timeout)
+    vault.start()
+    return vault
+
+
 def _wanted(choice: Choice, phase: str) -> bool:
     return PHASES.index(phase) <= PHASES.index(choice.phase)
 
@@ -243,13 +274,13 @@ def _overlay(platform: Platform, workspace: Workspace, choice: Choice) -> None:
     network = cluster.docker("network", "inspect", "kind")
     kubeadm = kubectl.get("configmaps", "kubeadm-config", "kube-system") or {}
     platform.facts = facts_of(subnet_of(network), kubectl.list("nodes"), str((kubeadm.get("data") or {}).get("ClusterConfiguration") or ""))
-    key, platform.sealed = _sealing(platform)
+    platform.pair, platform.sealed = _sealing(platform)
     made = overlay(
         platform.world,
         platform.beside,
         variables=platform.facts.variables(),
         sealed=platform.sealed,
-        certificate=key.certificate,
+        certificate=platform.pair.certificate,
         without=left_out(platform.world, choice),
     )
     after = rebuilt(workspace, platform.world, made)
@@ -259,23 +290,20 @@ def _overlay(platform: Platform, workspace: Workspace, choice: Choice) -> None:
     platform.overlay, platform.world = made, after
 
 
-def _sealing(platform: Platform) -> tuple[SealingKey, Sealed]:
+def _sealing(platform: Platform) -> tuple[Pair, Sealed]:
     """The run's key and sealed values; those of an earlier run when the cluster has them, so that nothing changes on a kept cluster."""
     kubectl, world = platform.cluster.kubectl, platform.world
-    namespace = sealing_namespace(world)
-    kept = kubectl.get("secrets", _KEY_NAME, namespace) if namespace else None
-    if kept is None:
-        key = SealingKey.generate(platform.cluster.wanted.name)
-        platform.cluster.secrets[_KEY_NAME] = key
-        return key, seal_all(world.objects, key)
-    key = SealingKey.of_secret(kept)
-    sealed = seal_all(world.objects, key)
+    kept = keys_of(kubectl)
+    pair = kept[-1] if kept else new_pair(platform.cluster.wanted.name, datetime.now(UTC))
+    sealed = seal_all(world.objects, pair.certificate)
     for (space, name), values in sealed.variables.items():
         there = (kubectl.get("configmaps", name, space) or {}).get("data") or {}
-        values.update({variable: there[variable] for variable in values if variable in there and there[variable] not in _in_git(world, space, name)})
-    # What is inside the kept ones is not known here.
-    sealed.plain.clear()
-    return key, sealed
+        # What is inside the kept ones is not known here.
+        again = {variable: there[variable] for variable in values if kept and variable in there and there[variable] not in _in_git(world, space, name)}
+        values.update(again)
+        if again:
+            sealed.plain.clear()
+    return pair, sealed
 
 
 def _in_git(world: World, namespace: str, name: str) -> set[str]:
@@ -283,46 +311,24 @@ def _in_git(world: World, namespace: str, name: str) -> set[str]:
     return set(map(str, (item.body.get("data") or {}).values())) if item is not None else set()
 
 
-def sealing_namespace(world: World) -> str:
-    """Where the Sealed Secrets controller runs and takes its keys from; empty where there is none."""
-    for item in world.of(_DEPLOYMENT):
-        if "sealed-secrets" in item.name:
-            return item.namespace
-    return ""
-
-
 def _flux(platform: Platform, _workspace: Workspace, _choice: Choice) -> None:
-    kubectl = platform.cluster.kubectl
-    objects = flux_objects(platform.world)
-    definitions = [item for item in objects if item.kind in ("Namespace", "CustomResourceDefinition")]
-    kubectl.apply([item.body for item in definitions], manager=_BY_HAND)
-    names = [f"crd/{item.name}" for item in definitions if item.kind == "CustomResourceDefinition"]
-    kubectl("wait", "--for=condition=Established", "--timeout=60s", *names, timeout=70)
-    kubectl.apply([item.body for item in objects if item not in definitions], manager=_BY_HAND)
-    for item in objects:
-        if item.kind == "Deployment":
-            kubectl("rollout", "status", f"deployment/{item.name}", f"--namespace={item.namespace}", f"--timeout={_ROLLOUT:g}s", timeout=_ROLLOUT + 10)
+    ensure_flux(platform.cluster.kubectl, [item.body for item in flux_objects(platform.world)], platform.journal, timeout=_ROLLOUT)
 
 
 def _key(platform: Platform, _workspace: Workspace, _choice: Choice) -> None:
-    key = platform.cluster.secrets.pop(_KEY_NAME, None)
-    namespace = sealing_namespace(platform.world)
-    if key is None or not namespace:
-        return
-    kubectl = platform.cluster.kubectl
-    body = platform.world.find("Namespace", "", namespace)
-    plain = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
-    kubectl.apply([body.body if body is not None else plain, key.secret(namespace, _KEY_NAME)], manager=_BY_HAND)
-    # A controller reads its keys when it starts.
-    for item in platform.world.of(_DEPLOYMENT):
-        if item.namespace == namespace and kubectl.get("deployments.apps", item.name, namespace) is not None:
-            kubectl("rollout", "restart", f"deployment/{item.name}", f"--namespace={namespace}")
+    if platform.pair is not None:
+        restore(platform.cluster.kubectl, [platform.pair], platform.journal)
 
 
 def _sync(platform: Platform, _workspace: Workspace, _choice: Choice) -> None:
     if platform.overlay is None:
         raise OverlayError("there is no overlay yet")
-    platform.cluster.kubectl.apply(platform.overlay.objects, manager=_BY_HAND)
+    kubectl = platform.cluster.kubectl
+    with tempfile.TemporaryDirectory(prefix="plimsoll-sync-") as folder:
+        path = Path(folder)
+        path.joinpath("sync.yaml").write_text(yaml.safe_dump_all(platform.overlay.objects, sort_keys=False), encoding="utf-8")
+        path.joinpath("kustomization.yaml").write_text("resources: [sync.yaml]\n", encoding="utf-8")
+        ensure_sync(kubectl, path, platform.journal, timeout=_ROLLOUT)
     _ask_now(platform, [Key(item["kind"], item["metadata"]["namespace"], item["metadata"]["name"]) for item in platform.overlay.objects])
 
 

@@ -16,8 +16,6 @@ from harness.live.run import RunError, Runner, run
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.live.sealing import SealingKey
-
 #: Seconds for ``kind create cluster``: the image may have to be pulled first.
 CREATE: Final = 900.0
 _READY: Final = "5m"
@@ -87,8 +85,6 @@ class Cluster:
         self.kubeconfig = wanted.kubeconfig or folder / "kubeconfig"
         #: Whether this run made the cluster.
         self.made = False
-        #: Keys that this run generated and has not handed to the cluster yet; never written anywhere else.
-        self.secrets: dict[str, SealingKey] = {}
 
     @property
     def kubectl(self) -> Kubectl:

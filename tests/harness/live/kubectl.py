@@ -80,10 +80,10 @@ class Kubectl:
                 raise
             return [item for kind in kinds for item in self.list(kind, namespace=namespace, selector=selector)] if len(kinds) > 1 else []
 
-    def apply(self, objects: Iterable[Mapping[str, Any]], *, dry_run: bool = False, force: bool = True, manager: str = MANAGER, timeout: float = 120) -> str:
+    def apply(self, objects: Iterable[Mapping[str, Any]], *, dry_run: bool = False, force: bool = True, timeout: float = 120) -> str:
         """Apply objects on the server's side, with strict validation. Their text goes through standard input and into no error."""
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
-        options = ["--server-side", f"--field-manager={manager}", "--validate=strict", "--filename=-"]
+        options = ["--server-side", f"--field-manager={MANAGER}", "--validate=strict", "--filename=-"]
         options += ["--force-conflicts"] if force else []
         options += ["--dry-run=server"] if dry_run else []
         return self("apply", *options, stdin=text, timeout=timeout)

@@ -17,6 +17,7 @@ import pytest
 from harness.flux.workspace import Options, Workspace
 from harness.live import cluster as live
 from harness.live.beside import host_of
+from harness.live.bootstrap_base import BootstrapError, Journal
 from harness.live.bringup import PHASES, Choice, Platform, bring_up, chains_of, container_of, left_out
 from harness.live.diagnose import bundle
 from harness.live.facts import FactsError
@@ -42,7 +43,7 @@ _NAME: Final = "plimsoll"
 #: Seconds a test may take; what bringing the platform up takes is limited by --ready-timeout.
 _TEST: Final = 300
 _REPORTS: Final = Path("reports", "e2e")
-_PREVENTED: Final = (live.CannotRunError, OptionError, OverlayError, FactsError, RegistryError)
+_PREVENTED: Final = (live.CannotRunError, OptionError, OverlayError, FactsError, RegistryError, BootstrapError)
 
 CLUSTER: Final = pytest.StashKey[live.Cluster]()
 WORLD: Final = pytest.StashKey["tuple[Workspace, World]"]()
@@ -130,7 +131,7 @@ def platform(cluster: live.Cluster, request: pytest.FixtureRequest, record_tests
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     choice = _choice(config)
     beside = None if cluster.foreign else container_of(cluster, host_of(world), choice)
-    found = config.stash[PLATFORM] = Platform(cluster, world)
+    found = config.stash[PLATFORM] = Platform(cluster, world, journal=Journal(lambda text: _tell(reporter, text)))
     try:
         bring_up(found, workspace, choice, tell=lambda text: _tell(reporter, text))
         config.stash[ENTRIES] += found.overlay.not_evaluated if found.overlay is not None else []

@@ -67,9 +67,15 @@ class Status:
 class Tree:
     """Every object that Flux reconciles, and those that are expected and not there."""
 
-    def __init__(self, bodies: Iterable[Mapping[str, Any]], expected: Mapping[Key, Key | None] | None = None) -> None:
-        """``expected``: what is to be there, each with the Kustomization that applies it (None: nobody does)."""
+    def __init__(
+        self, bodies: Iterable[Mapping[str, Any]], expected: Mapping[Key, Key | None] | None = None, revisions: Mapping[Key, str] | None = None
+    ) -> None:
+        """``expected``: what is to be there, each with the Kustomization that applies it (None: nobody does). ``revisions``: what some of it is to be at."""
         self.statuses = {status.key: status for status in map(status_of, bodies)}
+        for key, wanted in (revisions or {}).items():
+            found = self.statuses.get(key)
+            if found is not None and found.state is State.READY and found.revision != wanted:
+                self.statuses[key] = replace(found, state=State.PROGRESSING, message=f"still at {found.revision or 'nothing'}")
         for key, maker in (expected or {}).items():
             there = self.statuses.get(key)
             if there is None:

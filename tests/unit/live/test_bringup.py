@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from harness.flux.workspace import Options, Workspace
 from harness.live import bringup
+from harness.live.bootstrap_sealing import Pair, keys_of, new_pair
 from harness.live.bringup import Choice, Platform, Times, bring_up, wait_for_flux
 from harness.live.cluster import Cluster, Programs, Wanted
 from harness.live.oci import Pushed
 from harness.live.overlay import Beside, OverlayError, mirrored
 from harness.live.readiness import Key, Tree
 from harness.live.run import Output, RunError
-from harness.live.sealing import SealingKey
 from harness.live.wait import WaitTimeoutError
 from unit.live.fakes import Time, condition
 
@@ -41,6 +42,7 @@ class Machine:
         self.after = after
         self.applied: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.log: list[str] = []
+        self.revision = "kind@sha256:3"
 
     def __call__(self, argv: Sequence[str], *, stdin: str | None = None, **_options: object) -> Output:
         self.log.append(" ".join(argv[2:] if argv[0] == "kubectl" else argv))
@@ -48,29 +50,39 @@ class Machine:
             return Output('[{"IPAM":{"Config":[{"Subnet":"172.18.0.0/16"}]}}]')
         verb, *rest = argv[2:]
         if verb == "apply":
-            for item in json.loads(stdin or "")["items"]:
-                metadata = item["metadata"]
-                self.applied[item["kind"], metadata.get("namespace", ""), metadata["name"]] = item
+            for body in yaml.safe_load_all(stdin or ""):
+                for item in body["items"] if body["kind"] == "List" else [body]:
+                    self.applied[item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]] = item
             return Output("")
+        if verb == "kustomize":
+            return Output(Path(rest[0], "sync.yaml").read_text())
         return Output(json.dumps(self.get(rest[0], rest))) if verb == "get" else Output("")
 
     def get(self, kind: str, rest: list[str]) -> dict[str, Any]:
         if kind == "nodes":
             return {"items": [NODE]}
-        if kind.startswith("kustomizations."):
+        if kind.startswith("kustomizations.") and "," in kind:
             self.after -= 1
-            status = READY if self.after <= 0 else {}
-            return {
-                "items": [
-                    {"kind": key.kind, "metadata": {"name": key.name, "namespace": key.namespace, "generation": 1}, "status": status} for key in self.expected
-                ]
-            }
+            return {"items": [self.live(key) for key in self.expected]}
+        if kind.partition(".")[0] in ("kustomizations", "ocirepositories"):
+            name = "Kustomization" if kind.startswith("k") else "OCIRepository"
+            there = self.applied.get((name, "flux-system", rest[1]))
+            return {**there, "status": READY} if there else self.missing()
         if rest[1] == "kubeadm-config":
             return {"data": {"ClusterConfiguration": "networking:\n  podSubnet: 10.244.0.0/16\n  serviceSubnet: 10.96.0.0/16\n"}}
-        if kind == "secrets" and (found := self.applied.get(("Secret", "sealed-secrets", rest[1]))):
-            return {"data": {key: base64.b64encode(value.encode()).decode() for key, value in found["stringData"].items()}}
-        if kind == "configmaps" and (found := self.applied.get(("ConfigMap", "flux-system", rest[1]))):
-            return found
+        if kind == "secrets":
+            return {"items": [item for (held, _namespace, _name), item in self.applied.items() if held == "Secret"]}
+        if kind in ("deployments.apps", "pods"):
+            return {"items": []}
+        found = self.applied.get(("ConfigMap", "flux-system", rest[1]))
+        return found or self.missing()
+
+    def live(self, key: Key) -> dict[str, Any]:
+        done = {**READY, "lastAppliedRevision": self.revision, "artifact": {"revision": self.revision}}
+        return {"kind": key.kind, "metadata": {"name": key.name, "namespace": key.namespace, "generation": 1}, "status": done if self.after <= 0 else {}}
+
+    @staticmethod
+    def missing() -> dict[str, Any]:
         raise RunError(["kubectl"], "ended with code 1", stderr="Error from server (NotFound): not found")
 
 
@@ -85,12 +97,12 @@ def world(workspace: Workspace) -> World:
 
 
 @pytest.fixture(scope="module")
-def key() -> SealingKey:
-    return SealingKey.generate("test", bits=2048)
+def key() -> Pair:
+    return new_pair("test", datetime.now(UTC), bits=2048)
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(monkeypatch: pytest.MonkeyPatch, world: World, key: SealingKey) -> None:
+def elsewhere(monkeypatch: pytest.MonkeyPatch, world: World, key: Pair) -> None:
     """What has its own tests: the registry, Flux's manifests, making a key, building the cluster again."""
     images = {
         str(item.id): Pushed(mirrored(str(item.get("spec", "url"))), "1", "sha256:1", "sha256:2") for item in world.of("OCIRepository.source.toolkit.fluxcd.io")
@@ -105,7 +117,8 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, world: World, key: SealingKey) ->
     monkeypatch.setattr(bringup, "flux_objects", lambda world: [item for item in world.objects if item.applier is not None and item.applier.name == "flux"])
     monkeypatch.setattr(bringup, "rebuilt", lambda _workspace, world, _overlay: world)
     monkeypatch.setattr(bringup, "differences", lambda *_worlds: [])
-    monkeypatch.setattr(SealingKey, "generate", lambda _name: key)
+    monkeypatch.setattr(bringup, "new_pair", lambda _name, _now: key)
+    monkeypatch.setattr(bringup, "_vault", lambda *_arguments: None)
 
 
 def platform(world: World, machine: Machine, **wanted: Any) -> Platform:
@@ -117,11 +130,12 @@ def test_from_empty_to_ready(world: World, workspace: Workspace) -> None:
     made = platform(world, machine)
     told: list[str] = []
     bring_up(made, workspace, Choice(timeout=60), tell=told.append)
-    verbs = [line for line in machine.log if line.startswith(("apply", "wait", "rollout", "annotate"))]
-    assert [line.split()[0] for line in verbs] == ["apply", "wait", "apply", *["rollout"] * 4, "apply", "apply", "annotate", "annotate"]
+    verbs = [line.split()[0] for line in machine.log if line.startswith(("apply", "rollout", "annotate"))]
+    # Flux and its controllers; the namespace of the sealing key and the key; the sync root.
+    assert verbs == ["apply", *["rollout"] * 4, "apply", "apply", "apply", "annotate", "annotate"]
     assert machine.applied["Kustomization", "flux-system", "flux-system"]["spec"]["patches"]
     assert machine.applied["OCIRepository", "flux-system", "flux-system"]["spec"]["ref"] == {"tag": "kind"}
-    assert machine.applied["Secret", "sealed-secrets", "plimsoll-e2e-key"]["type"] == "kubernetes.io/tls"
+    assert keys_of(made.cluster.kubectl) == [made.pair]
     assert made.phase == "ready"
     assert told[:5] == ["registry ...", "overlay ...", "flux ...", "key ...", "sync ..."]
     assert list(made.times.phases) == ["registry", "overlay", "flux", "key", "sync", "ready"]
@@ -140,11 +154,10 @@ def test_a_second_time_nothing_is_sealed_anew(world: World, workspace: Workspace
     bring_up(first, workspace, Choice(phase="sync"))
     # What Flux does with the overlay.
     machine.applied["ConfigMap", "flux-system", "cluster-sealed-values"] = {"data": sealed_values(first)}
-    kept = machine.applied["Secret", "sealed-secrets", "plimsoll-e2e-key"]
     second = platform(world, machine)
     bring_up(second, workspace, Choice(phase="sync"))
     assert sealed_values(second) == sealed_values(first)
-    assert machine.applied["Secret", "sealed-secrets", "plimsoll-e2e-key"] is kept
+    assert second.pair == first.pair
     assert first.overlay is not None
     assert second.overlay is not None
     assert first.overlay.objects == second.overlay.objects
@@ -168,7 +181,7 @@ def test_another_cluster_than_the_proven_one_is_refused(world: World, workspace:
     assert machine.applied == {}
 
 
-@pytest.mark.parametrize(("phase", "applied"), [("cluster", 0), ("overlay", 0), ("key", 3), ("sync", 4)])
+@pytest.mark.parametrize(("phase", "applied"), [("cluster", 0), ("overlay", 0), ("flux", 1), ("key", 3), ("sync", 4)])
 def test_a_run_stops_after_its_phase(world: World, workspace: Workspace, phase: str, applied: int) -> None:
     machine = Machine(world)
     made = platform(world, machine)
@@ -204,11 +217,13 @@ def test_progress_and_first_readiness_are_told(world: World) -> None:
 
 def test_a_timeout_starts_with_the_root_cause(world: World) -> None:
     class Stuck(Machine):
+        def live(self, key: Key) -> dict[str, Any]:
+            return self.loki() if key == Key("HelmRelease", "loki", "loki") else super().live(key)
+
         def get(self, kind: str, rest: list[str]) -> dict[str, Any]:
-            if not kind.startswith("kustomizations."):
-                return {"items": []} if not rest[1].startswith("loki") else self.loki()
-            found = [self.loki(), *(item for item in super().get(kind, rest)["items"] if item["metadata"]["name"] != "loki")]
-            return {"items": found}
+            if "," in kind:
+                return super().get(kind, rest)
+            return self.loki() if rest[1] == "loki" else {"items": []}
 
         @staticmethod
         def loki() -> dict[str, Any]:
@@ -223,6 +238,20 @@ def test_a_timeout_starts_with_the_root_cause(world: World) -> None:
     assert lines[0] == "wait timed out after 9 s: Flux to report everything ready"
     assert lines[1] == "HelmRelease/loki/loki: failed: timeout waiting for StatefulSet/loki/loki"
     assert "  condition Ready=False InstallFailed: timeout waiting for StatefulSet/loki/loki" in lines
+
+
+def test_flux_at_an_older_revision_is_not_ready(world: World, workspace: Workspace) -> None:
+    machine = Machine(world)
+    machine.revision = "kind@sha256:old"
+    made = platform(world, machine)
+    bring_up(made, workspace, Choice(timeout=0))
+    assert made.tree is not None
+    root = Key("Kustomization", "flux-system", "flux-system")
+    assert made.revisions[root] == made.revisions[Key("OCIRepository", "flux-system", "flux-system")] == "kind@sha256:3"
+    assert Key("Kustomization", "tenant-a", "tenant-a-apps") in made.revisions
+    assert Key("Kustomization", "flux-system", "flux") not in made.revisions
+    assert str(made.tree.statuses[root]) == f"{root}: progressing: still at kind@sha256:old"
+    assert made.failure.splitlines()[0] == "wait timed out after 0 s: Flux to report everything ready"
 
 
 def test_times_keep_the_first_readiness() -> None:

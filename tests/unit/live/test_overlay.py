@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,12 +10,13 @@ import pytest
 import yaml
 from harness.flux.workspace import Options, Workspace
 from harness.live.beside import host_of
+from harness.live.bootstrap_sealing import Pair, new_pair
 from harness.live.bringup import Choice, chains_of, expected_of, flux_objects, left_out
 from harness.live.oci import Pushed
 from harness.live.overlay import Beside, OverlayError, closed, mirrored, needed, overlay
 from harness.live.proof import differences, rebuilt
 from harness.live.readiness import Key
-from harness.live.sealing import SealingKey, seal_all
+from harness.live.sealing import seal_all
 from harness.model import Location, Object, ObjectId, Origin, fixed
 
 if TYPE_CHECKING:
@@ -47,13 +49,13 @@ def beside(world: World) -> Beside:
 
 
 @pytest.fixture(scope="module")
-def key() -> SealingKey:
-    return SealingKey.generate("test", bits=2048)
+def key() -> Pair:
+    return new_pair("test", datetime.now(UTC), bits=2048)
 
 
 @pytest.fixture(scope="module")
-def made(world: World, beside: Beside, key: SealingKey) -> Overlay:
-    return overlay(world, beside, variables=FACTS, sealed=seal_all(world.objects, key), certificate=key.certificate)
+def made(world: World, beside: Beside, key: Pair) -> Overlay:
+    return overlay(world, beside, variables=FACTS, sealed=seal_all(world.objects, key.certificate), certificate=key.certificate)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +108,7 @@ def test_a_difference_is_found(world: World, after: World, made: Overlay) -> Non
     )
 
 
-def test_sealed_values_are_this_runs(world: World, after: World, key: SealingKey) -> None:
+def test_sealed_values_are_this_runs(world: World, after: World, key: Pair) -> None:
     before, now = ({(item.namespace, item.name): item.get("spec", "encryptedData") for item in one.of("SealedSecret.bitnami.com")} for one in (world, after))
     assert before.keys() == now.keys() != set()
     assert all(before[name][field] != now[name][field] for name in before for field in before[name])
@@ -115,8 +117,8 @@ def test_sealed_values_are_this_runs(world: World, after: World, key: SealingKey
     assert certificate.body["data"]["tls.crt"].strip() == key.certificate.strip()
 
 
-def test_no_private_key_and_no_plain_value_is_in_it(world: World, beside: Beside, key: SealingKey) -> None:
-    sealed = seal_all(world.objects, key)
+def test_no_private_key_and_no_plain_value_is_in_it(world: World, beside: Beside, key: Pair) -> None:
+    sealed = seal_all(world.objects, key.certificate)
     text = yaml.safe_dump_all(overlay(world, beside, sealed=sealed, certificate=key.certificate).objects)
     assert "PRIVATE" not in text
     assert [name for name, value in sealed.plain.items() if value in text] == []

@@ -1,0 +1,63 @@
+"""Vault of a run: initialised, unsealed and configured by the bootstrap's own code while Flux brings the rest up."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from typing import TYPE_CHECKING
+
+from harness.flux.kinds import KUSTOMIZATION
+from harness.live.bootstrap_base import BootstrapError, Journal
+from harness.live.bootstrap_box import Keys
+from harness.live.bootstrap_vault import JOB, Vault
+from harness.live.bootstrap_vault_api import Forwarded, commands
+from harness.live.run import RunError
+from harness.live.wait import WaitError
+
+if TYPE_CHECKING:
+    from harness.flux.workspace import Workspace
+    from harness.flux.world import World
+    from harness.live.bootstrap_sealing import Pair
+    from harness.live.cluster import Cluster
+
+SCRIPTS = "clusters/base/infrastructure/vault/configs"
+
+
+class VaultUp:
+    """The bootstrap of Vault beside everything else. ``error`` says why it failed; empty while it works and when it is done."""
+
+    def __init__(self, cluster: Cluster, workspace: Workspace, pair: Pair, journal: Journal, *, timeout: float) -> None:
+        """``pair`` is the cluster's sealing key: who has it has everything else, so the key file of Vault is closed for it, and a kept cluster can open it."""
+        passphrase = hashlib.sha256(pair.key.encode()).hexdigest()
+        keyfile = cluster.folder / "vault.box"
+        self.vault = Vault("kind", cluster.kubectl, Forwarded(cluster.kubectl), keyfile, Keys(passphrase=passphrase), journal, timeout=timeout)
+        self.error = ""
+        self._cluster = cluster
+        self._workspace = workspace
+        self._thread = threading.Thread(target=self._run, name="vault", daemon=True)
+
+    @staticmethod
+    def wanted(world: World) -> bool:
+        """Whether a world has a Vault that waits for somebody."""
+        return world.find(KUSTOMIZATION, "flux-system", JOB) is not None
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended, well or not."""
+        return not self._thread.is_alive() and self._thread.ident is not None
+
+    def start(self) -> None:
+        """Begin, and come back at once. The key file of a cluster that is gone is removed first."""
+        if self._cluster.made and self.vault.keyfile is not None:
+            self.vault.keyfile.unlink(missing_ok=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        folder = self._workspace.root / SCRIPTS
+        try:
+            files = {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.hcl"))}
+            script = commands((folder / "configure.sh").read_text(encoding="utf-8"), files)
+            # Three shares, two of them needed: what more than one keeper has to do is done here too.
+            self.vault.up(script, 3, 2)
+        except (BootstrapError, RunError, WaitError, OSError) as error:
+            self.error = f"Vault: {error}"

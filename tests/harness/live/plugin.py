@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -42,6 +43,8 @@ _CLUSTER: Final = "kind"
 _NAME: Final = "plimsoll"
 #: Seconds a test may take; what bringing the platform up takes is limited by --ready-timeout.
 _TEST: Final = 300
+#: Characters of a line of progress.
+_WIDTH: Final = 110
 _REPORTS: Final = Path("reports", "e2e")
 _PREVENTED: Final = (live.CannotRunError, OptionError, OverlayError, FactsError, RegistryError, BootstrapError)
 
@@ -128,12 +131,11 @@ def platform(cluster: live.Cluster, request: pytest.FixtureRequest, record_tests
     """The platform as far as ``--phase`` brings it up; what waits for Flux has waited. What of it is not ready is told by the tests."""
     config = request.config
     workspace, world = config.stash[WORLD]
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
     choice = _choice(config)
     beside = None if cluster.foreign else container_of(cluster, host_of(world), choice)
-    found = config.stash[PLATFORM] = Platform(cluster, world, journal=Journal(lambda text: _tell(reporter, text)))
+    found = config.stash[PLATFORM] = Platform(cluster, world, journal=Journal(lambda text: _tell(config, text)))
     try:
-        bring_up(found, workspace, choice, tell=lambda text: _tell(reporter, text))
+        bring_up(found, workspace, choice, tell=lambda text: _tell(config, text))
         config.stash[ENTRIES] += found.overlay.not_evaluated if found.overlay is not None else []
         if found.failure:
             _leave_bundle(config, found.failure)
@@ -249,14 +251,18 @@ def _leave_bundle(config: pytest.Config, why: str) -> None:
     config.stash[BUNDLE] = bundle(known.kubectl, folder, known=secrets, notes={"failure.txt": why})
 
 
-def _tell(reporter: pytest.TerminalReporter | None, text: str) -> None:
+def _tell(config: pytest.Config, text: str) -> None:
+    """Show progress now, although what tests print is kept: on one line that changes where somebody looks, as lines in a log."""
+    reporter, capture = (config.pluginmanager.get_plugin(name) for name in ("terminalreporter", "capturemanager"))
     if reporter is None:
         return
-    if reporter.isatty:
-        reporter.rewrite(text[: reporter._tw.fullwidth - 1], erase=True)
-    else:
-        reporter.write_line(text[:300])
-        reporter.flush()
+    with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
+        if reporter.isatty:
+            reporter.rewrite(text.splitlines()[0][:_WIDTH], erase=True)
+        else:
+            reporter.ensure_newline()
+            reporter.write_line(text[:300])
+            reporter.flush()
 
 
 def needs(platform: Platform, phase: str) -> None:

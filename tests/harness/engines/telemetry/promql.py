@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 RATES: Final = frozenset({"rate", "irate", "increase"})
 #: Functions of a range that only make sense for gauges.
 GAUGE_ONLY: Final = frozenset({"delta", "idelta", "deriv", "predict_linear", "double_exponential_smoothing"})
-_COMPARISONS: Final = frozenset({"==", "!=", ">", "<", ">=", "<="})
 _SETS: Final = frozenset({"and", "or", "unless"})
 _PICKERS: Final = frozenset({"topk", "bottomk", "limitk", "limit_ratio"})
 #: Functions whose result has no label at all.

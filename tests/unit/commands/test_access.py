@@ -154,7 +154,7 @@ class TestWhoCan:
     def test_everyone_with_the_rule(self, asks: Callable[..., Said]) -> None:
         said = asks("who-can", "get", "secrets", "-n", "shop")
         assert [line for line in said.out.split("\n") if not line.startswith(" ")][:4] == [
-            "6 may get secrets in shop",
+            "5 may get secrets in shop",
             "group:system:masters",
             "sa:kube-system/generic-garbage-collector",
             "sa:kube-system/namespace-controller",

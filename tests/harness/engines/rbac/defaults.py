@@ -3,7 +3,7 @@
 Facts of Kubernetes v1.36 (``plugin/pkg/auth/authorizer/rbac/bootstrappolicy``), in a notation of their own: a line is a rule, ``verbs: group:
 resources``. Verbs are single letters (``g``\\ et ``l``\\ ist ``w``\\ atch ``c``\\ reate ``u``\\ pdate ``p``\\ atch ``d``\\ elete ``D``\\ eletecollection)
 or words in full behind ``=``; the core group is ``core``; several groups are joined by ``+``; names stand in brackets; URLs start with a slash.
-Roles of the control plane's controllers are given where somebody who runs pods in kube-system gains by them.
+What a running v1.34 API server has besides is in it too; the control plane's controllers are in :mod:`harness.engines.rbac.controllers`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 from functools import cache
 from typing import Final
 
+from harness.engines.rbac.controllers import CONTROLLERS
 from harness.engines.rbac.roles import Binding, Role
 from harness.engines.rbac.rules import Rule
 from harness.engines.rbac.subjects import Subject, service_account
@@ -47,12 +48,14 @@ _ROLES: Final[dict[str, tuple[str, ...]]] = {
         "cupdD policy: poddisruptionbudgets",
         "cupdD networking.k8s.io: ingresses networkpolicies",
         "glwcupdD coordination.k8s.io: leases",
+        "cupdD resource.k8s.io: resourceclaims resourceclaimtemplates",
     ),
     "system:aggregate-to-view > view": (
         "glw core: configmaps endpoints persistentvolumeclaims persistentvolumeclaims/status pods replicationcontrollers replicationcontrollers/scale"
         " serviceaccounts services services/status",
         "glw core: bindings events limitranges namespaces/status pods/log pods/status replicationcontrollers/status resourcequotas resourcequotas/status",
         "glw core: namespaces",
+        "glw resource.k8s.io: resourceclaims resourceclaims/status resourceclaimtemplates",
         "glw discovery.k8s.io: endpointslices",
         "glw apps: controllerrevisions daemonsets daemonsets/status deployments deployments/scale deployments/status replicasets replicasets/scale"
         " replicasets/status statefulsets statefulsets/scale statefulsets/status",
@@ -101,14 +104,22 @@ _ROLES: Final[dict[str, tuple[str, ...]]] = {
         "glw apps: statefulsets",
         "glw policy: poddisruptionbudgets",
         *_REVIEWS,
-        "glw storage.k8s.io: csidrivers csinodes csistoragecapacities",
+        "glw storage.k8s.io: csidrivers csinodes csistoragecapacities volumeattachments",
+        "glwcupdD coordination.k8s.io: leasecandidates",
+        "lw coordination.k8s.io: leases [kube-scheduler]",
+        "glw resource.k8s.io: deviceclasses resourceslices",
+        "glwup resource.k8s.io: resourceclaims resourceclaims/status",
+        "u core: pods/finalizers",
     ),
     "system:kubelet-api-admin": (
         "glw core: nodes",
         "=proxy core: nodes",
-        "* core: nodes/checkpoint nodes/configz nodes/healthz nodes/log nodes/metrics nodes/pods nodes/proxy nodes/spec nodes/stats",
+        "* core: nodes/configz nodes/healthz nodes/log nodes/metrics nodes/pods nodes/proxy nodes/stats",
     ),
-    "system:monitoring": ("g /healthz /healthz/* /livez /livez/* /metrics /metrics/slis /readyz /readyz/*",),
+    "system:monitoring": (
+        "g core: nodes/metrics",
+        "g /healthz /healthz/* /livez /livez/* /metrics /metrics/slis /readyz /readyz/*",
+    ),
     "system:node": (
         "c authentication.k8s.io: tokenreviews",
         "c authorization.k8s.io: localsubjectaccessreviews subjectaccessreviews",
@@ -127,10 +138,19 @@ _ROLES: Final[dict[str, tuple[str, ...]]] = {
         "glw storage.k8s.io: csidrivers",
         "gcupd storage.k8s.io: csinodes",
         "glw node.k8s.io: runtimeclasses",
+        "g core: serviceaccounts",
+        "g resource.k8s.io: resourceclaims",
+        "D resource.k8s.io: resourceslices",
     ),
     "system:node-bootstrapper": ("glwc certificates.k8s.io: certificatesigningrequests",),
     "system:node-problem-detector": ("g core: nodes", "p core: nodes/status", _EVENTS),
-    "system:node-proxier": ("lw core: endpoints services", "glw core: nodes", _EVENTS, "lw discovery.k8s.io: endpointslices"),
+    "system:node-proxier": (
+        "lw core: endpoints services",
+        "glw core: nodes",
+        _EVENTS,
+        "lw discovery.k8s.io: endpointslices",
+        "lw networking.k8s.io: servicecidrs",
+    ),
     "system:persistent-volume-provisioner": (
         "glwcd core: persistentvolumes",
         "glwu core: persistentvolumeclaims",
@@ -139,73 +159,9 @@ _ROLES: Final[dict[str, tuple[str, ...]]] = {
         _EVENTS,
     ),
     "system:public-info-viewer": (f"g {_HEALTH}",),
-    "system:service-account-issuer-discovery": ("g /.well-known/openid-configuration /openid/v1/jwks",),
+    "system:service-account-issuer-discovery": ("g /.well-known/openid-configuration /.well-known/openid-configuration/ /openid/v1/jwks /openid/v1/jwks/",),
     "system:volume-scheduler": ("glwup core: persistentvolumeclaims persistentvolumes", "glw storage.k8s.io: storageclasses"),
-    "system:controller:clusterrole-aggregation-controller": ("=escalate,get,list,watch,update,patch rbac.authorization.k8s.io: clusterroles",),
-    "system:controller:cronjob-controller": (
-        "glwu batch: cronjobs",
-        "glwcupd batch: jobs",
-        "u batch: cronjobs/status cronjobs/finalizers",
-        "lwd core: pods",
-        _EVENTS,
-    ),
-    "system:controller:daemon-set-controller": (
-        "glw apps+extensions: daemonsets",
-        "u apps+extensions: daemonsets/finalizers daemonsets/status",
-        "lw core: nodes",
-        "lwcpd core: pods",
-        "c core: pods/binding",
-        "glwcupd apps: controllerrevisions",
-        _EVENTS,
-    ),
-    "system:controller:deployment-controller": (
-        "glwu apps+extensions: deployments",
-        "u apps+extensions: deployments/finalizers deployments/status",
-        "glwcupd apps+extensions: replicasets",
-        "glwu core: pods",
-        _EVENTS,
-    ),
-    "system:controller:generic-garbage-collector": ("glwupd *: *", _EVENTS),
-    "system:controller:horizontal-pod-autoscaler": (
-        "glw autoscaling: horizontalpodautoscalers",
-        "u autoscaling: horizontalpodautoscalers/status",
-        "gu *: */scale",
-        "lw core: pods",
-        "lw metrics.k8s.io: pods",
-        "glw custom.metrics.k8s.io+external.metrics.k8s.io: *",
-        _EVENTS,
-    ),
-    "system:controller:job-controller": ("glwup batch: jobs", "u batch: jobs/finalizers jobs/status", "lwcpd core: pods", _EVENTS),
-    "system:controller:namespace-controller": ("glwd core: namespaces", "u core: namespaces/finalize namespaces/status", "gldD *: *"),
-    "system:controller:persistent-volume-binder": (
-        "glwcupd core: persistentvolumes",
-        "u core: persistentvolumes/status",
-        "glwu core: persistentvolumeclaims",
-        "u core: persistentvolumeclaims/status",
-        "glwcd core: pods",
-        "glw storage.k8s.io: storageclasses",
-        "glwcupd core: endpoints services",
-        "gl core: secrets",
-        "gl core: nodes",
-        _EVENTS,
-    ),
-    "system:controller:replicaset-controller": (
-        "glwu apps+extensions: replicasets",
-        "u apps+extensions: replicasets/finalizers replicasets/status",
-        "lwcpd core: pods",
-        _EVENTS,
-    ),
-    "system:controller:resourcequota-controller": ("lw *: *", "u core: resourcequotas/status", _EVENTS),
-    "system:controller:root-ca-cert-publisher": ("cu core: configmaps", _EVENTS),
-    "system:controller:statefulset-controller": (
-        "lw core: pods",
-        "glw apps: statefulsets",
-        "u apps: statefulsets/finalizers statefulsets/status",
-        "gcupd core: pods",
-        "glwcupd apps: controllerrevisions",
-        "gc core: persistentvolumeclaims",
-        _EVENTS,
-    ),
+    **{f"system:controller:{name}": rules for name, rules in CONTROLLERS.items()},
 }
 #: Aggregated ClusterRoles, and what each is aggregated to itself.
 _AGGREGATED: Final = {"admin": "", "edit": "admin", "view": "edit"}
@@ -215,10 +171,15 @@ _NAMESPACED: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("kube-system", "system::leader-locking-kube-controller-manager"): (
         "w core: configmaps",
         "gu core: configmaps [kube-controller-manager]",
-        "glwcu coordination.k8s.io: leases",
+        "glwcu coordination.k8s.io: leases leasecandidates",
     ),
-    ("kube-system", "system::leader-locking-kube-scheduler"): ("w core: configmaps", "gu core: configmaps [kube-scheduler]"),
+    ("kube-system", "system::leader-locking-kube-scheduler"): (
+        "w core: configmaps",
+        "gu core: configmaps [kube-scheduler]",
+        "glwcu coordination.k8s.io: leases leasecandidates",
+    ),
     ("kube-system", "system:controller:bootstrap-signer"): ("glw core: secrets",),
+    ("kube-system", "system:controller:cloud-provider"): ("glwc core: configmaps",),
     ("kube-system", "system:controller:token-cleaner"): ("glwd core: secrets", _EVENTS),
     ("kube-public", "system:controller:bootstrap-signer"): ("glw core: configmaps", "u core: configmaps [cluster-info]", _EVENTS),
 }
@@ -252,6 +213,7 @@ _ROLE_BINDINGS: Final[dict[tuple[str, str], tuple[str, tuple[str, ...]]]] = {
         ("user:system:kube-scheduler", "sa:kube-scheduler"),
     ),
     ("kube-system", "system:controller:bootstrap-signer"): ("system:controller:bootstrap-signer", ("sa:bootstrap-signer",)),
+    ("kube-system", "system:controller:cloud-provider"): ("system:controller:cloud-provider", ("sa:cloud-provider",)),
     ("kube-system", "system:controller:token-cleaner"): ("system:controller:token-cleaner", ("sa:token-cleaner",)),
     ("kube-public", "system:controller:bootstrap-signer"): ("system:controller:bootstrap-signer", ("sa:bootstrap-signer",)),
 }

@@ -45,6 +45,7 @@ _NAME: Final = "plimsoll"
 _TEST: Final = 300
 #: Characters of a line of progress.
 _WIDTH: Final = 110
+_ALONE: Final = "the live tier runs by itself: pytest tests/e2e"
 _REPORTS: Final = Path("reports", "e2e")
 _PREVENTED: Final = (live.CannotRunError, OptionError, OverlayError, FactsError, RegistryError, BootstrapError)
 
@@ -100,6 +101,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         out = left_out(world, _choice(metafunc.config))
         kept = [key for key, chain in chains_of(world).items() if not chain & out]
         metafunc.parametrize("reconciled", sorted(kept), ids=str)
+
+
+def pytest_pycollect_makemodule(parent: pytest.Collector) -> None:
+    """Where this file was met too late, the tier's options were not there when the command line was read."""
+    if WORLD not in parent.config.stash:
+        pytest.exit(f"could not check: {_ALONE}", returncode=COULD_NOT_CHECK)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -163,7 +170,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         report.longrepr = (str(item.path), item.location[1] or 0, str(error))
     elif isinstance(error, LiveError):
         report.longrepr = "\n\n".join(block(finding) for finding in error.findings)
-        report.user_properties += list(properties(error))
+        # JUnit's writer takes them from the report of the end of the test.
+        item.user_properties += list(properties(error))
     elif isinstance(error, (*_PREVENTED, RunError, WaitError)):
         # Tracebacks of the harness say nothing that the text does not. What a fixture raised is raised again for every test that needs it: said once is enough.
         said = config.stash.get(SAID, None)
@@ -222,7 +230,7 @@ def _cluster(config: pytest.Config) -> live.Cluster:
     if find_spec("pytest_kind") is None:
         raise live.CannotRunError("the live tier needs pytest-kind: run it with nox -s e2e, or install requirements/e2e.txt")
     if not hasattr(config.option, "keep_cluster") or not hasattr(config.option, "registry_mirror"):
-        raise live.CannotRunError("the live tier runs by itself: pytest tests/e2e")
+        raise live.CannotRunError(_ALONE)
     if config.option.cluster_name == "pytest-kind":
         config.option.cluster_name = _NAME
     wanted = live.wanted_of(config.option)
@@ -237,7 +245,7 @@ def _cluster(config: pytest.Config) -> live.Cluster:
 def _choice(config: pytest.Config) -> Choice:
     option: Any = config.option
     if not hasattr(option, "phase"):
-        raise live.CannotRunError("the live tier runs by itself: pytest tests/e2e")
+        raise live.CannotRunError(_ALONE)
     return Choice(tuple(option.only), tuple(option.without), option.phase, option.ready_timeout, option.registry_image or "")
 
 

@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from harness.live import plugin
 
 ROOT = Path(__file__).parents[3]
 
@@ -39,3 +41,63 @@ def test_options_that_cannot_be_meant_are_said_before_anything_runs(tmp_path: Pa
     done = run("tests/e2e", *arguments, path=tmp_path)
     assert done.returncode == 2
     assert f"could not check: {said}" in done.stdout
+
+
+def test_met_too_late_it_says_how_to_run_it() -> None:
+    # As when all of tests/ is collected: the conftest of tests/e2e is read after the command line.
+    parent = SimpleNamespace(config=SimpleNamespace(stash=pytest.Stash()))
+    with pytest.raises(pytest.exit.Exception, match="could not check: the live tier runs by itself: pytest tests/e2e") as caught:
+        plugin.pytest_pycollect_makemodule(parent)
+    assert caught.value.returncode == 2
+
+
+def report(tmp_path: Path, body: str) -> str:
+    """What pytest says of a test with the tier's report hooks and nothing else of it."""
+    hooks = "pytest_runtest_makereport, pytest_configure, pytest_sessionfinish, pytest_terminal_summary"
+    (tmp_path / "conftest.py").write_text(
+        f"from harness.live.plugin import {hooks}\n\n\ndef pytest_addoption(parser):\n    parser.addoption('--ledger', action='store_true')\n"
+    )
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\nfrom harness.live.findings import LiveError, NODES_READY, NotEvaluatedError\nfrom harness.live.wait import WaitError\n\n\n" + body
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), "-c", "/dev/null", "--junitxml=x.xml", "-rs"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests"), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    return f"{done.returncode}\n{done.stdout}\n{(tmp_path / 'x.xml').read_text()}"
+
+
+RESULTS = """\
+@pytest.fixture(scope="session")
+def broken():
+    raise WaitError("Flux cannot come: it is gone", "the last status")
+
+def test_finding():
+    raise LiveError(NODES_READY.finding("Node/a", "Ready: False", "Ready: True"), controls=["CIS-1.1.1"])
+
+def test_one(broken):
+    pass
+
+def test_two(broken):
+    pass
+
+def test_unknown():
+    raise NotEvaluatedError("grafana", "health", "there is no image of it here")
+"""
+
+
+def test_reports(tmp_path: Path) -> None:
+    said = report(tmp_path, RESULTS)
+    assert said.startswith("1\n")
+    assert "LIV101 Node/a\n  at      the running cluster\n  found   Ready: False\n  expect  Ready: True\n" in said
+    assert "not evaluated: health: there is no image of it here (grafana)" in said
+    # The fixture's error once in full, then by its first line.
+    assert said.partition("<?xml")[0].count("the last status") == 1
+    assert "as before: Flux cannot come: it is gone" in said
+    assert '<property name="rule" value="LIV101" /><property name="subject" value="Node/a" />' in said
+    assert '<property name="control" value="CIS-1.1.1" />' in said
+    assert "Traceback" not in said
+
+
+def test_a_run_that_evaluated_nothing_has_checked_nothing(tmp_path: Path) -> None:
+    nothing = 'def test_unknown():\n    raise NotEvaluatedError("grafana", "health", "no image")\n'
+    assert report(tmp_path, nothing).startswith("2\n")

@@ -37,7 +37,7 @@ def test_every_path_it_names_exists(name: str) -> None:
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_nox_session_it_names_exists(name: str) -> None:
-    named = {word for match in re.findall(r"nox -s ((?:[a-z]+[ `])+|[a-z]+)", text(name)) for word in match.replace("`", " ").split()[:1]}
+    named = {word for match in re.findall(r"nox -s ((?:[a-z0-9]+[ `])+|[a-z0-9]+)", text(name)) for word in match.replace("`", " ").split()[:1]}
     assert named <= SESSIONS
 
 

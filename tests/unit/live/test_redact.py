@@ -34,6 +34,9 @@ VAULT = "hvs." + "CAESIJ0K2mExampleExampleExample"
     ("GF_SECURITY_ADMIN_PASSWORD=hunter22", "GF_SECURITY_ADMIN_PASSWORD=(redacted)"),
     ("operator:{SHA}2jmj7l5rSw0yVb/vlWAYkK/YBwk=", "operator:(redacted)"),
     ("operator:$2y$10$abcdefghijklmnopqrstuv", "operator:(redacted)"),
+], ids=[
+    "private-key", "half-a-key", "jwt", "bearer", "basic", "vault-token", "root-token", "unseal-key", "url", "password", "json-in-json", "variable",
+    "sha", "bcrypt",
 ])  # fmt: skip
 def test_patterns(before: str, after: str) -> None:
     assert redact.text(before).strip() == after.strip()

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from unit.engines.policy.policy_samples import EVERYTHING, config_map, pod, review, rules, validating, verdict
 
 DIGEST = f"sha256:{'a' * 64}"
-PACKED = base64.b64encode(gzip.compress(b"abc")).decode()
+PACKED = base64.b64encode(gzip.compress(b"abc", mtime=0)).decode()
 
 
 @pytest.mark.parametrize(

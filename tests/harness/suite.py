@@ -60,6 +60,8 @@ def _no_collection() -> Iterator[None]:
     try:
         yield
     finally:
+        # What is there now stays to the end: no later collection need look at it.
+        gc.freeze()
         if enabled:
             gc.enable()
 

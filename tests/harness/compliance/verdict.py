@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -35,3 +37,12 @@ class Verdict:
     def findings(self) -> list[Finding]:
         """Every finding that no waiver covers, in the order of the cases."""
         return [finding for case in self.cases for finding in case.findings if finding not in self.waived]
+
+    @cached_property
+    def by_family(self) -> dict[str, list[Case]]:
+        """The cases of each family of rules. Ask when there are no more to come."""
+        families = {case.rule.id: case.rule.family for case in self.cases}
+        found: dict[str, list[Case]] = defaultdict(list)
+        for case in self.cases:
+            found[families[case.rule.id]].append(case)
+        return found

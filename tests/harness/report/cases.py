@@ -63,7 +63,7 @@ def collect(parent: pytest.Module, name: str, what: Family | Checks, verdict: Ve
             raise pytest.UsageError(f"there is no check {what.group}: nothing was checked")
         wanted = [check for check in checks if clean or check.complaint]
         return [KnownItem.from_parent(parent, name=f"{name}[{check.name}]", label=check.name, failure=check.complaint) for check in wanted]
-    cases = [case for case in verdict.cases if case.rule.family == what.name]
+    cases = verdict.by_family.get(what.name)
     if not cases:
         raise pytest.UsageError(f"no {what.name} rule met anything: nothing was checked")
     return [_of_case(parent, name, case, verdict) for case in cases if clean or case.findings]
@@ -79,7 +79,7 @@ def held(what: Family | Checks, verdict: Verdict) -> int:
     """How many cases of a family, or checks of a group, hold."""
     if isinstance(what, Checks):
         return sum(1 for check in verdict.checks if check.group == what.group and not check.complaint)
-    return sum(1 for case in verdict.cases if not case.findings and case.rule.family == what.name)
+    return sum(1 for case in verdict.by_family.get(what.name, ()) if not case.findings)
 
 
 def all_visible(config: pytest.Config) -> bool:

@@ -71,7 +71,7 @@ ALERTS = (
 
 DASHBOARDS = (
     fault("scrape-blocked", "OBS108", f"{TENANT}/namespace/allow-prometheus-to-podinfo-9797.networkpolicy.yaml", "port: 9797", "port: 9898", "endpoints:\n    -", where=PODINFO_MONITOR),
-    fault("dashboard-cut-off", "OBS601", f"{BOARDS}/platform/vault.json", '"schemaVersion": 41,', '"schemaVersion": 41,,', "{", cluster="kind"),
+    fault("dashboard-cut-off", "OBS601", f"{BOARDS}/platform/vault.json", '"schemaVersion": 41,', '"schemaVersion": 41,,', "{", cluster="kind", charts=True),
     fault("uid-with-a-blank", "OBS601", f"{BOARDS}/platform/vault.json", '"uid": "vault"', '"uid": "the vault"', '"uid": "the vault"'),
     fault("uid-of-another", "OBS602", f"{BOARDS}/platform/vault.json", '"uid": "vault"', '"uid": "metallb"', '"uid": "metallb"'),
     fault("source-by-hand", "OBS603", f"{BOARDS}/platform/flux.json", '"uid": "${datasource}"\n     },\n     "expr"', '"uid": "thanos"\n     },\n     "expr"', '"uid": "thanos"\n     },\n     "expr": "', cluster="kind"),
@@ -80,7 +80,7 @@ DASHBOARDS = (
     fault("cluster-by-name", "OBS606", f"{BOARDS}/observability/prometheus.json", "count(up == 0)", 'count(up{cluster=\\"production\\"} == 0)', 'production'),
     fault("folder-not-mounted", "OBS607", f"{BASE}/grafana/controllers/helmrelease.yaml", "      observability: grafana-dashboards-observability\n", "", "{", where=f"{BOARDS}/observability/grafana.json", charts=True),
     fault("source-on-another-port", "OBS608", SOURCES, "http://tempo.tempo.svc:3200", "http://tempo.tempo.svc:3100", "http://tempo.tempo.svc:3100"),
-    fault("dashboard-left-out", "OBS609", f"{BASE}/grafana/controllers/kustomization.yaml", "      - dashboards/platform/vault.json\n", "", "- uid: vault\n", where=INTENT),
+    fault("dashboard-left-out", "OBS609", f"{BASE}/grafana/controllers/kustomization.yaml", "      - dashboards/platform/vault.json\n", "", "- uid: vault\n", where=INTENT, charts=True),
     fault("source-behind-a-wall", "OBS610", f"{BASE}/grafana/controllers/allow-egress-data-sources.networkpolicy.yaml", "port: 3200", "port: 3201", "http://tempo.tempo.svc:3200", where=SOURCES),
 )
 # fmt: on

@@ -67,7 +67,7 @@ class References:
             return item
         if not isinstance(item, str) or is_mark(item):
             return digest
-        text = _decoded(item) if coded else item
+        text = decoded(item) if coded else item
         prefix = "values+base64" if coded else "values"
         if text is None:
             return digest
@@ -145,7 +145,8 @@ def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def _decoded(text: str) -> str | None:
+def decoded(text: str) -> str | None:
+    """What a base64 value of a Secret says; nothing where it is not base64 of UTF-8."""
     try:
         return base64.b64decode(text, validate=True).decode()
     except (binascii.Error, ValueError):

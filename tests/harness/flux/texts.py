@@ -6,13 +6,11 @@ found when somebody asks for them.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.flux.recall import References
+from harness.flux.recall import References, decoded
 from harness.flux.reduce import is_mark
 from harness.model import Location, Pointer
 from harness.source.repository import UnreadableError
@@ -76,7 +74,7 @@ def _entries(item: Object) -> Iterator[tuple[str, str, str]]:
 
 def _of(item: Object, world: World, references: dict[tuple[str, str], References]) -> Iterator[ConfigText]:
     for part, key, raw in _entries(item):
-        text = _decoded(raw) if item.kind == "Secret" and part == "data" else raw
+        text = decoded(raw) if item.kind == "Secret" and part == "data" else raw
         if text is None or is_mark(text) or len(text) > _MOST or ("\n" not in text and not text.lstrip().startswith("{")):
             continue
         body = _body(text)
@@ -135,10 +133,3 @@ def _ending(values: Any, pointer: Pointer) -> Pointer:
             elif isinstance(found, list):
                 pending += [((*path, index), item) for index, item in enumerate(found)]
     return ()
-
-
-def _decoded(text: str) -> str | None:
-    try:
-        return base64.b64decode(text, validate=True).decode()
-    except (binascii.Error, ValueError):
-        return None

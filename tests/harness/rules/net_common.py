@@ -142,8 +142,3 @@ def listening(world: World) -> dict[str, Ports]:
         for each in ports:
             found[name] = found.get(name, NONE) | Ports.parse(str(each))
     return found
-
-
-def some(words: list[str], limit: int = 4) -> str:
-    """The first of some things, and how many more there are."""
-    return ", ".join(words[:limit]) + (f" and {len(words) - limit} more" if len(words) > limit else "")

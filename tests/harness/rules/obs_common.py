@@ -8,9 +8,10 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.engines.telemetry.inventory import Inventory
+from harness.engines.telemetry.promtail import Shipper, is_promtail
 from harness.engines.telemetry.rule_groups import Group, groups_of
 from harness.engines.telemetry.scraping import Scraping, scraping_of
-from harness.flux.texts import config_texts
+from harness.flux.texts import ConfigText, config_texts
 from harness.model.shapes import items, mapping
 from harness.source.intent import FOLDER, Intent, read_intent
 
@@ -56,6 +57,15 @@ def scraping(world: World) -> Scraping:
 
 def _scraping(world: World) -> Scraping:
     return scraping_of(world.objects, world.derive(config_texts))
+
+
+def shippers(world: World) -> tuple[tuple[ConfigText, Shipper], ...]:
+    """Every configuration of Promtail of a cluster, and the pipelines it makes."""
+    return world.derive(_shippers)
+
+
+def _shippers(world: World) -> tuple[tuple[ConfigText, Shipper], ...]:
+    return tuple((config, Shipper(config.body)) for config in world.derive(config_texts) if is_promtail(config.body))
 
 
 def rule_groups(world: World) -> tuple[Group, ...]:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.engines.telemetry import collector
 from harness.engines.telemetry.loki import is_loki
-from harness.engines.telemetry.promtail import Shipper, is_promtail
+from harness.engines.telemetry.promtail import is_promtail
 from harness.flux.texts import ConfigText, config_texts
 from harness.model.shapes import items, mapping, text
 from harness.rules.base import Clusters, Registry, Violation
+from harness.rules.obs_common import shippers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -47,13 +48,13 @@ class _Fields:
         self.known = False
         urls = [url for config in _collectors(world) for _, url, kind in collector.endpoints(config.body) if kind == "otlp_http"]
         otlp = any("/otlp" in url and "/api/v1" not in url for url in urls)
+        for config, shipper in shippers(world):
+            self.known = True
+            self.labels |= {name for _, name in shipper.label_names()} | {"stream"}
+            scrapes = [mapping(scrape) for scrape in items(config.body.get("scrape_configs"))]
+            self.metadata |= {name for scrape in scrapes for name in _metadata(items(scrape.get("pipeline_stages")))}
         for config in world.derive(config_texts):
-            if is_promtail(config.body):
-                self.known = True
-                self.labels |= {name for _, name in Shipper(config.body).label_names()} | {"stream"}
-                scrapes = [mapping(scrape) for scrape in items(config.body.get("scrape_configs"))]
-                self.metadata |= {name for scrape in scrapes for name in _metadata(items(scrape.get("pipeline_stages")))}
-            elif is_loki(config.body) and otlp:
+            if is_loki(config.body) and not is_promtail(config.body) and otlp:
                 self.known = True
                 self.labels |= {_label(name) for name in _indexed(config.body)}
                 self.metadata |= _OTLP_FIELDS

@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.engines.report import is_elided
 from harness.engines.telemetry.loki import disagreements, is_loki, shipping
-from harness.engines.telemetry.promtail import Shipper, is_promtail
 from harness.flux.texts import ConfigText, config_texts, elided_texts
 from harness.model import Location, NotEvaluated, Severity
 from harness.model.shapes import items, mapping, text
 from harness.rules.base import Clusters, Registry, Violation
-from harness.rules.obs_common import TELEMETRY, asserted, intent_path, scraping, telemetry_intent
+from harness.rules.obs_common import TELEMETRY, asserted, intent_path, scraping, shippers, telemetry_intent
 from harness.rules.obs_routes import lead, mounting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from harness.engines.telemetry.promtail import Fate, Stream
+    from harness.engines.telemetry.promtail import Fate, Shipper, Stream
     from harness.flux.world import World
 
 OBS: Final = Registry()
@@ -33,10 +32,6 @@ _UNBOUNDED: Final = re.compile(
 _SECRET: Final = re.compile(r"(?i).*(?:password|passwd|secret|token|authorization|api_?key|cookie|credential).*")
 
 
-def _shippers(world: World) -> tuple[tuple[ConfigText, Shipper], ...]:
-    return tuple((config, Shipper(config.body)) for config in world.derive(config_texts) if is_promtail(config.body))
-
-
 def _stores(world: World) -> tuple[ConfigText, ...]:
     return tuple(config for config in world.derive(config_texts) if is_loki(config.body))
 
@@ -45,7 +40,7 @@ def _streams(world: World) -> tuple[tuple[ConfigText, Shipper, Stream], ...]:
     """Every stream of the cluster, by the configuration that reads it."""
     discovery = scraping(world).discovery
     pods = [pod for namespace in sorted(discovery.pods) for pod in discovery.pods[namespace]]
-    return tuple((config, shipper, stream) for config, shipper in world.derive(_shippers) for stream in shipper.streams(discovery, pods))
+    return tuple((config, shipper, stream) for config, shipper in shippers(world) for stream in shipper.streams(discovery, pods))
 
 
 def not_evaluated(world: World) -> Iterator[NotEvaluated]:
@@ -53,7 +48,7 @@ def not_evaluated(world: World) -> Iterator[NotEvaluated]:
     for item, key in world.derive(elided_texts):
         if key.endswith((".yaml", ".yml", ".alloy")) and mounting(world, item):
             yield NotEvaluated(str(item.id), f"configuration {key}", "no chart is at hand, and the lock keeps such text as digests")
-    for config, shipper in world.derive(_shippers):
+    for config, shipper in shippers(world):
         for error in shipper.errors:
             if error.unsupported:
                 yield NotEvaluated(str(config.object.id), "a stage of a log pipeline", error.message)
@@ -68,7 +63,7 @@ def not_evaluated(world: World) -> Iterator[NotEvaluated]:
     controls=("NIST-AU-2", "NIST-AU-12"),
 )
 def pipeline_loads(world: World) -> Iterator[Violation]:
-    for config, shipper in world.derive(_shippers):
+    for config, shipper in shippers(world):
         for error in shipper.errors:
             if not error.unsupported:
                 yield Violation(error.message, "a configuration that Promtail loads", config.locate(*error.at))
@@ -84,7 +79,7 @@ def pipeline_loads(world: World) -> Iterator[Violation]:
 )
 def samples_hold(world: World) -> Iterator[Violation]:
     intent = telemetry_intent(world)
-    if intent is None or not world.derive(_shippers):
+    if intent is None or not shippers(world):
         return
     for index, sample in asserted(world, "logs", "samples"):
         at = ("logs", "samples", index)
@@ -142,7 +137,7 @@ def _differences(entry: Mapping[str, Any], fates: list[Fate], external: Mapping[
     controls=("NIST-AU-4", "NIST-AU-9"),
 )
 def labels_are_bounded(world: World) -> Iterator[Violation]:
-    for config, shipper in world.derive(_shippers):
+    for config, shipper in shippers(world):
         for at, name in shipper.label_names():
             if _SECRET.fullmatch(name):
                 yield Violation(f"label {name}, whose values look like secrets", "no secret in a label", config.locate(*at))
@@ -190,7 +185,7 @@ def limits_agree(world: World) -> Iterator[Violation]:
     for config in world.derive(_stores):
         for wrong in disagreements(config.body):
             yield Violation(wrong.found, wrong.expect, config.locate(*wrong.at))
-        for _, shipper in world.derive(_shippers):
+        for _, shipper in shippers(world):
             labels = len({name for _, name in shipper.label_names()})
             batches = [client.get("batchsize", _BATCH) for _, client in shipper.clients]
             batch = max((each for each in batches if isinstance(each, int)), default=0)
@@ -217,7 +212,7 @@ def _stages(scrape: object) -> Iterator[Any]:
     controls=("NIST-AU-5",),
 )
 def client_leads_somewhere(world: World) -> Iterator[Violation]:
-    for config, shipper in world.derive(_shippers):
+    for config, shipper in shippers(world):
         for at, client in shipper.clients:
             url = text(client.get("url"))
             if is_elided(url) or not url:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 RBC: Final = Registry()
 
 
-def _own(subject: Subject) -> bool:
+def built_in(subject: Subject) -> bool:
     """Whether a subject belongs to the control plane, which is not the repository's to judge."""
     if subject.kind == "ServiceAccount":
         return (subject.namespace, subject.name) in defaults.service_accounts()
@@ -38,7 +38,7 @@ def _chains(world: World) -> dict[Subject, tuple[Fact, tuple[Step, ...]]]:
         return found
     search = access(world).search
     for subject in search.subjects():
-        for goal in () if _own(subject) else (ADMIN, NODE):
+        for goal in () if built_in(subject) else (ADMIN, NODE):
             steps = search.paths(subject, (goal,)).get(goal)
             if steps is not None:
                 found[subject] = (goal, steps)

@@ -16,8 +16,9 @@ from harness.flux.sourceignore import SourceIgnore
 from harness.model import Location, Severity
 from harness.model.shapes import items, mapping, text
 from harness.rules.base import Files, Objects, Registry, Violation, WholeRepository
+from harness.rules.flx_common import read_text
 from harness.rules.order_needs import POD_TEMPLATES
-from harness.source.repository import YAML_SUFFIXES, UnreadableError
+from harness.source.repository import YAML_SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +66,7 @@ def no_generator_files(path: str, context: Context) -> Iterator[Violation]:
 
 
 def _is_plain(repository: Repository, path: str) -> bool:
-    content = _text(repository, path) if repository.is_file(path) else ""
+    content = read_text(repository, path) if repository.is_file(path) else ""
     return bool(content.strip()) and not _SOPS.search(content)
 
 
@@ -78,7 +79,7 @@ def _is_plain(repository: Repository, path: str) -> bool:
     controls=_CONTROLS,
 )
 def no_known_credential(path: str, context: Context) -> Iterator[Violation]:
-    content = _text(context.repository, path)
+    content = read_text(context.repository, path)
     for leak in shapes(content):
         yield Violation(leak.what, "no credential in Git", Location(path, content.count("\n", 0, leak.offset) + 1))
 
@@ -114,7 +115,7 @@ def no_random_text(path: str, context: Context) -> Iterator[Violation]:
             skipped = _skipped(body, at)
             for literal in random_values(body, at):
                 where = document.locate(literal.pointer)
-                lines = lines if lines is not None else _text(context.repository, path).splitlines()
+                lines = lines if lines is not None else read_text(context.repository, path).splitlines()
                 if literal.pointer in skipped or literal.pointer[:-1] in skipped or _says_public(lines, where.line):
                     continue
                 yield Violation(f"{literal.what} under {literal.name}", "no key or token in Git", where)
@@ -170,7 +171,7 @@ def no_chart_password(item: Object, world: World) -> Iterator[Violation]:
 )
 def no_credential_beside(context: Context) -> Iterator[Violation]:
     for path in _other_files(context):
-        content = _text(context.repository, path)
+        content = read_text(context.repository, path)
         if _SOPS.search(content):
             continue
         found = [(leak.offset, leak.what) for leak in shapes(content)]
@@ -188,14 +189,6 @@ def _other_files(context: Context) -> Iterator[str]:
         inside = "" in folders or path.partition("/")[0] in folders
         if inside and not path.endswith(YAML_SUFFIXES) and posixpath.splitext(path)[1].lower() not in _NOT_TEXT and ignore.admits(path):
             yield path
-
-
-def _text(repository: Repository, path: str) -> str:
-    """The text of a file; nothing for one that cannot be read, which other rules report."""
-    try:
-        return repository.text(path)
-    except UnreadableError:
-        return ""
 
 
 RULES: Final = tuple(SEC.rules)

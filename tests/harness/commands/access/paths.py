@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.commands.access.shared import access_to, add_format, grant_json, subject_of
 from harness.commands.common import add_subject, bold, out, subject
-from harness.engines.rbac import defaults
 from harness.engines.rbac.paths import ADMIN, NODE
+from harness.rules.rbc_paths import built_in
 
 if TYPE_CHECKING:
     import argparse
@@ -58,13 +58,6 @@ def run(workspace: Workspace, options: argparse.Namespace) -> int:
                 out(f"       {used.grant}")
     out(f"{len(found)} chains from {len({start for start, _, _ in found})} of {len(starts)} subjects")
     return 1 if found else 0
-
-
-def built_in(subject: Subject) -> bool:
-    """Whether a subject belongs to the control plane."""
-    if subject.kind == "ServiceAccount":
-        return (subject.namespace, subject.name) in defaults.service_accounts()
-    return subject.name == "system:masters" or subject.name.startswith(("system:kube-", "system:node"))
 
 
 def _step(step: Step) -> dict[str, Any]:

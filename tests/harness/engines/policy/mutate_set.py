@@ -6,8 +6,8 @@ which they were given. Each works on what the one before it made.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from harness.engines.policy.admission import Binding
 from harness.engines.policy.api import Json, PolicyId, PolicyProblem, Request, Sources, Status
@@ -142,7 +142,7 @@ class Mutations:
         resource = request.resource or self.resources.of_object(request.subject)
         namespace = self._namespaces.get(request.object_namespace)
         if request.namespace is None and namespace is not None:
-            request = _replaced(request, namespace=namespace)
+            request = replace(request, namespace=namespace)
         return Evaluation(request, resource, self.resources, self._sources, whole_request=True)
 
 
@@ -151,9 +151,4 @@ def _is(body: Json, group: str, *kinds: str) -> bool:
 
 
 def _with_object(request: Request, body: Json) -> Request:
-    return _replaced(request, object=body)
-
-
-def _replaced(request: Request, **changed: Any) -> Request:
-    fields: dict[str, Any] = {name: getattr(request, name) for name in Request.__slots__}
-    return Request(**{**fields, **changed})
+    return replace(request, object=body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.engines.cel import EvalError
@@ -194,9 +195,9 @@ class PolicySet:
     def _evaluation(self, request: Request) -> Evaluation:
         resource = request.resource or self.resources.of_object(request.subject)
         if resource.namespaced and not request.object_namespace:
-            request = _changed(request, object=_in_default(request.object), old_object=_in_default(request.old_object), namespace_name="default")
+            request = replace(request, object=_in_default(request.object), old_object=_in_default(request.old_object), namespace_name="default")
         if request.namespace is None and request.object_namespace in self._namespaces:
-            request = _changed(request, namespace=self._namespaces[request.object_namespace])
+            request = replace(request, namespace=self._namespaces[request.object_namespace])
         return Evaluation(request, resource, self.resources, self._sources, whole_request=self._whole_request, as_served=self._as_served)
 
     def _candidates_for(self, resource: Resource) -> tuple[Reviewer, ...]:
@@ -225,8 +226,3 @@ def _identity(body: Json) -> PolicyId:
 def _in_default(body: Json | None) -> Json | None:
     """A namespaced object that names no namespace is created in ``default``."""
     return body and {**body, "metadata": {**mapping(body.get("metadata")), "namespace": "default"}}
-
-
-def _changed(request: Request, **changed: Any) -> Request:
-    fields: dict[str, Any] = {name: getattr(request, name) for name in Request.__slots__}
-    return Request(**{**fields, **changed})

@@ -48,7 +48,7 @@ class Build:
     elsewhere: str = ""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class World:
     """One cluster. ``objects`` are sorted by id; everything here is read-only."""
 
@@ -65,6 +65,10 @@ class World:
     unknown_values: frozenset[str] = frozenset()
     """Texts that stand for values that only a cluster knows (variables from encrypted Secrets)."""
     _derived: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def __repr__(self) -> str:
+        # pytest shows the arguments of what fails.
+        return f"World({self.cluster.name}, {len(self.objects)} objects)"
 
     @classmethod
     def of_documents(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,10 +23,12 @@ from harness.live.bootstrap_sealing import Pair, keys_of, new_pair, restore
 from harness.live.cluster import CannotRunError
 from harness.live.diagnose import explain
 from harness.live.facts import Facts, facts_of, subnet_of
+from harness.live.forwards import Forwards
 from harness.live.oci import Registry
 from harness.live.overlay import SOURCES, Overlay, OverlayError, closed, needed, overlay
 from harness.live.proof import differences, rebuilt
 from harness.live.readiness import KINDS, Key, Tree
+from harness.live.red import Red, red
 from harness.live.sealing import Sealed, seal_all
 from harness.live.vault import VaultUp
 from harness.live.wait import Clock, Progress, Waiter, WaitError, wait
@@ -33,6 +36,7 @@ from harness.live.watch import bell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
 
     from harness.flux.workspace import Workspace
     from harness.flux.world import World
@@ -89,7 +93,7 @@ class Times:
         return [f"{name}: {seconds:.1f} s" for name, seconds in self.phases.items()] + [f"{key} ready after {seconds:.0f} s" for key, seconds in slow]
 
 
-@dataclass
+@dataclass(repr=False)
 class Platform:
     """What runs, and what it was made of. ``world`` is the cluster as built with its overlay; ``tree`` the last that Flux said."""
 
@@ -104,8 +108,32 @@ class Platform:
     tree: Tree | None = None
     times: Times = field(default_factory=Times)
     phase: str = "cluster"
+    reds: list[Red] = field(default_factory=list)
     failure: str = ""
     """Why Flux did not become ready in time, with the root causes; empty when it did, or was not waited for."""
+
+    def __repr__(self) -> str:
+        # pytest shows the arguments of what fails: what is sealed is nothing to show, and the rest too much.
+        return f"Platform({self.world.cluster.name}, {self.phase})"
+
+    @cached_property
+    def forwards(self) -> Forwards:
+        """The open ways into the cluster."""
+        return Forwards(self.cluster.kubectl)
+
+    def red(
+        self,
+        hop: str,
+        fault: str,
+        breaking: AbstractContextManager[object],
+        probe: Callable[[], str],
+        *,
+        broken_within: float = 60,
+        mended_within: float = 120,
+        delay: float = 1.0,
+    ) -> None:
+        """A red proof, see :func:`harness.live.red.red`; what was seen goes into the run's list."""
+        self.reds.append(red(hop, fault, breaking, probe, broken_within=broken_within, mended_within=mended_within, delay=delay))
 
     @property
     def expected(self) -> dict[Key, Key | None]:

@@ -16,6 +16,8 @@ import tarfile
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlencode, urljoin, urlsplit
 
+from harness.model.shapes import mapping
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -138,6 +140,11 @@ class Registry:
             raise RegistryError(f"{self.address}/{repository}:{reference}: the manifest is no object")
         return found
 
+    def digest(self, repository: str, tag: str) -> str:
+        """The digest of the manifest that a tag names."""
+        answer = self._ask("GET", f"/v2/{repository}/manifests/{tag}", headers={"Accept": MANIFEST}, allowed=(200,))
+        return digest_of(answer.body)
+
     def content(self, repository: str, digest: str) -> bytes:
         """A blob, checked against its digest."""
         data = self._ask("GET", f"/v2/{repository}/blobs/{digest}", allowed=(200,)).body
@@ -174,7 +181,10 @@ def archive(files: Mapping[str, bytes]) -> tuple[bytes, str]:
 
 
 def push_flux(registry: Registry, repository: str, tag: str, files: Mapping[str, bytes], *, source: str, revision: str, created: str) -> Pushed:
-    """Push files as ``flux push artifact`` does. ``created`` is RFC 3339; ``source`` and ``revision`` say where the files come from."""
+    """Push files as ``flux push artifact`` does. ``created`` is RFC 3339; ``source`` and ``revision`` say where the files come from.
+
+    Where the tag holds the very same files already, it stays as it is, with the ``revision`` it was pushed for.
+    """
     packed, inner = archive(files)
     config = {"architecture": "", "created": created, "os": "", "rootfs": {"type": "layers", "diff_ids": [inner]}, "config": {}}
     annotations = {
@@ -183,7 +193,22 @@ def push_flux(registry: Registry, repository: str, tag: str, files: Mapping[str,
         "org.opencontainers.image.revision": revision,
     }
     body = json.dumps(config, separators=(",", ":")).encode()
+    kept = _same(registry, repository, tag, digest_of(packed))
+    if kept is not None:
+        return kept
     return registry.push(repository, tag, config=(FLUX_CONFIG, body), layers=[(FLUX_CONTENT, packed)], annotations=annotations)
+
+
+def _same(registry: Registry, repository: str, tag: str, content: str) -> Pushed | None:
+    """What a tag names already, when it holds this content: pushed again from another commit it would only have another digest, and Flux would start over."""
+    try:
+        manifest = registry.manifest(repository, tag)
+    except RegistryError:
+        return None
+    layers = manifest.get("layers")
+    if not isinstance(layers, list) or [mapping(layer).get("digest") for layer in layers] != [content]:
+        return None
+    return Pushed(repository, tag, registry.digest(repository, tag), content)
 
 
 def push_chart(registry: Registry, repository: str, package: bytes, metadata: Mapping[str, Any]) -> Pushed:

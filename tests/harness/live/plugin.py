@@ -26,8 +26,10 @@ from harness.live.findings import LiveError, NotEvaluatedError, properties
 from harness.live.kindconfig import OptionError
 from harness.live.oci import RegistryError
 from harness.live.overlay import OverlayError
+from harness.live.proofs import MARKER, Proofs, check_arguments, terms_of
 from harness.live.run import RunError
 from harness.live.wait import WaitError
+from harness.live.web import WebError
 from harness.model import NotEvaluated
 from harness.report.terminal import block, ledger
 
@@ -41,8 +43,8 @@ if TYPE_CHECKING:
 COULD_NOT_CHECK: Final = 2
 _CLUSTER: Final = "kind"
 _NAME: Final = "plimsoll"
-#: Seconds a test may take; what bringing the platform up takes is limited by --ready-timeout.
-_TEST: Final = 300
+#: Proofs at the same time: most of each is waiting.
+_AT_ONCE: Final = 6
 #: Characters of a line of progress.
 _WIDTH: Final = 110
 _ALONE: Final = "the live tier runs by itself: pytest tests/e2e"
@@ -55,7 +57,8 @@ PLATFORM: Final = pytest.StashKey[Platform]()
 ENTRIES: Final = pytest.StashKey[list[NotEvaluated]]()
 BUNDLE: Final = pytest.StashKey[Path]()
 SAID: Final = pytest.StashKey[BaseException]()
-PROOFS: Final = pytest.StashKey[dict[str, float]]()
+TIMES: Final = pytest.StashKey[dict[str, float]]()
+PROOFS: Final = pytest.StashKey[Proofs]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -73,11 +76,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--without", action="append", default=[], metavar="SYSTEM", help="leave these Kustomizations, and what waits for them, out; may be repeated"
     )
     group.addoption("--phase", choices=PHASES, default=PHASES[-1], help="stop after this phase of bringing the platform up (default: %(default)s)")
+    group.addoption("--fast", action="store_true", help="leave out the proofs that take long: chaos and upgrade")
+    group.addoption("--at-once", type=int, default=_AT_ONCE, metavar="N", help="how many proofs may run at the same time (default: %(default)s)")
     group.addoption("--ready-timeout", type=float, default=1500, metavar="SECONDS", help="how long Flux may take to be ready (default: %(default)s)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[ENTRIES], config.stash[PROOFS] = [], {}
+    config.stash[ENTRIES], config.stash[TIMES] = [], {}
+    config.addinivalue_line("markers", MARKER)
     # The other tiers run without a network; this one is about it.
     config.option.force_enable_socket = True
 
@@ -111,10 +117,14 @@ def pytest_pycollect_makemodule(parent: pytest.Collector) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     own = Path(__file__).parents[2] / "e2e"
+    if config.option.at_once < 1:
+        raise pytest.UsageError("--at-once: at least one proof must be able to run")
     for item in items:
-        if item.path.is_relative_to(own):
-            # Bringing the platform up is no part of the test that happens to come first.
-            item.add_marker(pytest.mark.timeout(_TEST, func_only=True))
+        if item.path.is_relative_to(own) and isinstance(item, pytest.Function):
+            terms_of(item)
+            check_arguments(item)
+            # Each proof has its own limit, which counts from when it starts; nobody knows how long it waits for others.
+            item.add_marker(pytest.mark.timeout(0))
 
 
 @pytest.fixture(scope="session")
@@ -123,7 +133,7 @@ def cluster(request: pytest.FixtureRequest) -> live.Cluster:
     known = request.config.stash[CLUSTER]
     started = time.monotonic()
     request.getfixturevalue("kind_cluster")
-    request.config.stash[PROOFS]["phase cluster"] = time.monotonic() - started
+    request.config.stash[TIMES]["phase cluster"] = time.monotonic() - started
     return known
 
 
@@ -133,7 +143,7 @@ def kubectl(cluster: live.Cluster) -> Kubectl:
     return cluster.kubectl
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def platform(cluster: live.Cluster, request: pytest.FixtureRequest, record_testsuite_property: Callable[[str, object], None]) -> Iterator[Platform]:
     """The platform as far as ``--phase`` brings it up; what waits for Flux has waited. What of it is not ready is told by the tests."""
     config = request.config
@@ -146,14 +156,32 @@ def platform(cluster: live.Cluster, request: pytest.FixtureRequest, record_tests
         config.stash[ENTRIES] += found.overlay.not_evaluated if found.overlay is not None else []
         if found.failure:
             _leave_bundle(config, found.failure)
+        proofs = config.stash[PROOFS] = Proofs(request.session.items, found, at_once=config.option.at_once, fast=config.option.fast)
+        proofs.jobs.start()
         yield found
     finally:
+        if PROOFS in config.stash:
+            for name in config.stash[PROOFS].jobs.close():
+                _tell(config, f"{name} has not ended: what it broke may still be broken")
+        found.forwards.close()
         for entry in config.stash[ENTRIES]:
             record_testsuite_property("not evaluated", f"{entry.subject}: {entry.what}: {entry.why}")
         for line in (*(found.overlay.changed if found.overlay is not None else ()), *found.times.lines()):
             record_testsuite_property("live", line)
+        for seen in found.reds:
+            record_testsuite_property("red proof", str(seen))
         if beside is not None and not cluster.wanted.keep:
             beside.down()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """The test runs already, on a thread: wait for what it says."""
+    config = pyfuncitem.config
+    if PROOFS not in config.stash or not config.stash[PROOFS].has(pyfuncitem):
+        return None
+    config.stash[PROOFS].result(pyfuncitem, lambda running: _live(config, f"{len(running)} proofs run: {', '.join(running)}"))
+    return True
 
 
 @pytest.hookimpl(wrapper=True)
@@ -161,8 +189,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Turn findings into blocks and properties, what was not evaluated into skips with a reason, and leave a bundle at the first failure."""
     report = yield
     config = item.config
-    if call.when == "call":
-        config.stash[PROOFS][item.nodeid.rpartition("::")[2]] = call.duration
+    if call.when == "call" and PROOFS in config.stash and config.stash[PROOFS].has(item):
+        # Not how long the session waited for it, which depends on what else ran.
+        report.duration = config.stash[TIMES][item.nodeid.rpartition("::")[2]] = config.stash[PROOFS].seconds(item)
     error = call.excinfo.value if call.excinfo is not None else None
     if isinstance(error, NotEvaluatedError):
         config.stash[ENTRIES].append(error.entry)
@@ -172,7 +201,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         report.longrepr = "\n\n".join(block(finding) for finding in error.findings)
         # JUnit's writer takes them from the report of the end of the test.
         item.user_properties += list(properties(error))
-    elif isinstance(error, (*_PREVENTED, RunError, WaitError)):
+    elif isinstance(error, (*_PREVENTED, RunError, WaitError, WebError)):
         # Tracebacks of the harness say nothing that the text does not. What a fixture raised is raised again for every test that needs it: said once is enough.
         said = config.stash.get(SAID, None)
         text = str(error)
@@ -198,7 +227,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             terminalreporter.line(f"overlay: {line}")
     for line in platform.times.lines() if platform is not None else ():
         terminalreporter.line(f"time: {line}")
-    slow = sorted(config.stash[PROOFS].items(), key=lambda pair: -pair[1])[:5]
+    for seen in platform.reds if platform is not None else ():
+        terminalreporter.line(f"red: {seen}")
+    slow = sorted(config.stash[TIMES].items(), key=lambda pair: -pair[1])[:10]
     for name, seconds in slow:
         terminalreporter.line(f"time: {name}: {seconds:.1f} s")
     entries: list[NotEvaluated] = config.stash[ENTRIES]
@@ -257,6 +288,13 @@ def _leave_bundle(config: pytest.Config, why: str) -> None:
     secrets = platform.sealed.plain.values() if platform is not None and platform.sealed is not None else ()
     folder = Path(config.rootpath, _REPORTS, time.strftime("%Y%m%dT%H%M%S"))
     config.stash[BUNDLE] = bundle(known.kubectl, folder, known=secrets, notes={"failure.txt": why})
+
+
+def _live(config: pytest.Config, text: str) -> None:
+    """Show what changes all the time, where it can be shown in one place."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and reporter.isatty:
+        _tell(config, text)
 
 
 def _tell(config: pytest.Config, text: str) -> None:

@@ -1,0 +1,182 @@
+"""Faults and temporary objects: each is a block that leaves the cluster as it found it, whatever happens inside.
+
+Flux mends what it applies, so a fault on one of its objects suspends what reconciles that object for as long as it lasts. Everything temporary carries a label,
+and what is suspended an annotation, so that a run finds and removes what an interrupted one left.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import threading
+import time
+from collections import Counter
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from harness.live.readiness import KINDS, Key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from harness.live.kubectl import Kubectl
+    from harness.model import Object
+
+#: The label of what exists only while a proof runs.
+LABEL: Final = "plimsoll.example.com/proof"
+#: The annotation of what is suspended only while a proof runs.
+SUSPENDED: Final = "plimsoll.example.com/suspended"
+#: How many blocks hold something suspended.
+_HELD: Final[Counter[Key]] = Counter()
+_LOCK: Final = threading.Lock()
+_SERVER_FIELDS: Final = ("resourceVersion", "uid", "creationTimestamp", "generation", "managedFields", "deletionTimestamp", "selfLink")
+
+
+@contextmanager
+def suspended(kubectl: Kubectl, *keys: Key) -> Iterator[None]:
+    """Flux leaves what some Kustomizations and HelmReleases make alone. They are resumed, and asked to look now, at the end.
+
+    Blocks that overlap in several threads may name the same ones: the last to end resumes.
+    """
+    with ExitStack() as stack:
+        for key in keys:
+            stack.enter_context(_suspended(kubectl, key))
+        yield
+
+
+@contextmanager
+def _suspended(kubectl: Kubectl, key: Key) -> Iterator[None]:
+    with _LOCK:
+        if not _HELD[key]:
+            _merge(kubectl, key, {"metadata": {"annotations": {SUSPENDED: "true"}}, "spec": {"suspend": True}})
+        _HELD[key] += 1
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _HELD[key] -= 1
+            if not _HELD[key]:
+                resume(kubectl, key)
+
+
+def resume(kubectl: Kubectl, key: Key) -> None:
+    """Let Flux reconcile an object again, now. One that is gone: fine."""
+    if kubectl.get(_plural(key), key.name, key.namespace) is None:
+        return
+    now = {SUSPENDED: None, "reconcile.fluxcd.io/requestedAt": str(time.time_ns())}
+    _merge(kubectl, key, {"metadata": {"annotations": now}, "spec": {"suspend": None}})
+
+
+def maker(item: Object) -> list[Key]:
+    """What of Flux has to be suspended so that an object of a cluster's build can be changed: what applies it, at most one.
+
+    What applies that one in turn does not own its ``spec.suspend``, so it leaves it alone (server-side apply).
+    """
+    applier = item.applier
+    return [Key(applier.kind, applier.namespace, applier.name)] if applier is not None else []
+
+
+@contextmanager
+def patched(kubectl: Kubectl, kind: str, name: str, namespace: str, patch: Mapping[str, Any], *, suspending: Iterable[Key] = ()) -> Iterator[None]:
+    """An object with a merge patch on it. At the end the fields that the patch names are as before."""
+    with suspended(kubectl, *suspending):
+        before = kubectl.json("get", kind, name, *_in(namespace))
+        try:
+            kubectl("patch", kind, name, *_in(namespace), "--type=merge", f"--patch={json.dumps(patch)}")
+            yield
+        finally:
+            kubectl("patch", kind, name, *_in(namespace), "--type=merge", f"--patch={json.dumps(reverse(patch, before))}")
+
+
+@contextmanager
+def scaled(kubectl: Kubectl, kind: str, name: str, namespace: str, replicas: int = 0, *, suspending: Iterable[Key] = ()) -> Iterator[None]:
+    """A Deployment or StatefulSet with another number of replicas."""
+    with patched(kubectl, kind, name, namespace, {"spec": {"replicas": replicas}}, suspending=suspending):
+        yield
+
+
+@contextmanager
+def deleted(kubectl: Kubectl, kind: str, name: str, namespace: str, *, suspending: Iterable[Key] = ()) -> Iterator[None]:
+    """The cluster without an object, which is made again at the end unless somebody else has."""
+    with suspended(kubectl, *suspending):
+        before = kubectl.json("get", kind, name, *_in(namespace))
+        try:
+            kubectl.delete(kind, name, namespace)
+            yield
+        finally:
+            if kubectl.get(kind, name, namespace) is None:
+                kubectl("create", "--filename=-", stdin=json.dumps(bare(before)))
+
+
+@contextmanager
+def applied(kubectl: Kubectl, *objects: Mapping[str, Any], timeout: float = 60) -> Iterator[None]:
+    """The cluster with some objects more. They get the label of what is temporary, and are gone at the end."""
+    marked = [marked_as_temporary(item) for item in objects]
+    try:
+        kubectl.apply(marked)
+        yield
+    finally:
+        # In the reverse order, so that a namespace goes last.
+        for item in reversed(marked):
+            kubectl.delete(_kind_of(item), item["metadata"]["name"], str(item["metadata"].get("namespace") or ""), timeout=timeout)
+
+
+def marked_as_temporary(item: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of an object with the label of what exists only while a proof runs."""
+    body = copy.deepcopy(dict(item))
+    metadata = body.setdefault("metadata", {})
+    metadata["labels"] = {**(metadata.get("labels") or {}), LABEL: "true"}
+    return body
+
+
+def reverse(patch: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """The merge patch (RFC 7386) that takes another one back from what it was laid on."""
+    found: dict[str, Any] = {}
+    for key, value in patch.items():
+        there = before.get(key)
+        if isinstance(value, dict) and isinstance(there, dict):
+            found[key] = reverse(value, there)
+        else:
+            found[key] = there
+    return found
+
+
+def bare(body: Mapping[str, Any]) -> dict[str, Any]:
+    """An object as somebody would create it: without what the server decides."""
+    found = {key: value for key, value in body.items() if key != "status"}
+    found["metadata"] = {key: value for key, value in body["metadata"].items() if key not in _SERVER_FIELDS}
+    return found
+
+
+def leftovers(kubectl: Kubectl, kinds: Iterable[str]) -> list[str]:
+    """Remove what interrupted proofs left of some kinds, and resume what they suspended. Returns one line for each."""
+    said = []
+    for item in kubectl.list(*KINDS[:2]):
+        metadata = item["metadata"]
+        if SUSPENDED in (metadata.get("annotations") or {}):
+            key = Key(item["kind"], metadata["namespace"], metadata["name"])
+            resume(kubectl, key)
+            said.append(f"{key}: resumed")
+    for item in kubectl.list(*kinds, selector=LABEL):
+        metadata = item["metadata"]
+        kubectl.delete(_kind_of(item), metadata["name"], str(metadata.get("namespace") or ""))
+        said.append(f"{item['kind']}/{metadata.get('namespace', '')}/{metadata['name']}: removed")
+    return said
+
+
+def _kind_of(item: Mapping[str, Any]) -> str:
+    """The kind with its group, as kubectl takes it."""
+    group, _, version = str(item["apiVersion"]).rpartition("/")
+    return f"{item['kind']}.{version}.{group}" if group else str(item["kind"])
+
+
+def _plural(key: Key) -> str:
+    return {"Kustomization": KINDS[0], "HelmRelease": KINDS[1]}.get(key.kind, key.kind)
+
+
+def _merge(kubectl: Kubectl, key: Key, patch: Mapping[str, Any]) -> None:
+    kubectl("patch", _plural(key), key.name, *_in(key.namespace), "--type=merge", f"--patch={json.dumps(patch)}")
+
+
+def _in(namespace: str) -> list[str]:
+    return [f"--namespace={namespace}"] if namespace else []

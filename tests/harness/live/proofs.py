@@ -1,0 +1,144 @@
+"""The tests of the live tier as jobs: what each uses and breaks comes from its marker ``proof``, its arguments from the session's three fixtures.
+
+    pytestmark = pytest.mark.proof(uses=("loki", "promtail"))
+
+    @pytest.mark.proof(breaks=("promtail",), seconds=600)
+    def test_shipper_restart_loses_nothing(platform): ...
+
+Names are those of the cluster's Kustomizations. ``seconds`` limits how long the proof may run; ``long=True`` leaves it out of a run with ``--fast``. Markers of
+a module, a class and a function add up.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from harness.flux.kinds import KUSTOMIZATION
+from harness.live.findings import NotEvaluatedError
+from harness.live.jobs import ALL, Job, Jobs, Needs
+from harness.live.readiness import State, status_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from harness.live.bringup import Platform
+
+MARKER: Final = "proof(uses=(), breaks=(), seconds=300, long=False): what a live test relies on, what it breaks and mends, how long it may take"
+#: The fixtures that a live test may take, besides its parameters.
+GIVEN: Final = frozenset({"platform", "cluster", "kubectl"})
+_SECONDS: Final = 300.0
+_KNOWN: Final = frozenset({"uses", "breaks", "seconds", "long"})
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the markers of a test say together."""
+
+    needs: Needs
+    seconds: float = _SECONDS
+    long: bool = False
+
+    @property
+    def systems(self) -> list[str]:
+        """The Kustomizations it cannot do without."""
+        return sorted((self.needs.uses | self.needs.breaks) - {ALL})
+
+
+def terms_of(item: pytest.Item) -> Terms:
+    """The terms of a test. Raises pytest.UsageError for a marker that cannot be meant."""
+    uses: set[str] = set()
+    breaks: set[str] = set()
+    seconds, long = 0.0, False
+    for mark in item.iter_markers("proof"):
+        if mark.args or mark.kwargs.keys() - _KNOWN:
+            raise pytest.UsageError(f"{item.nodeid}: a marker is {MARKER}")
+        for name, found in (("uses", uses), ("breaks", breaks)):
+            value = mark.kwargs.get(name, ())
+            if isinstance(value, str):
+                raise pytest.UsageError(f"{item.nodeid}: {name} of the marker proof takes a tuple of names, not a text")
+            found |= set(value)
+        seconds = max(seconds, float(mark.kwargs.get("seconds", 0)))
+        long = long or bool(mark.kwargs.get("long"))
+    return Terms(Needs(frozenset(uses), frozenset(breaks)), seconds or _SECONDS, long)
+
+
+def check_arguments(item: pytest.Function) -> None:
+    """Raise pytest.UsageError for a test that takes what no job can be given."""
+    other = set(_names(item)) - GIVEN - set(_parameters(item))
+    if other:
+        raise pytest.UsageError(f"{item.nodeid}: a live test takes {', '.join(sorted(GIVEN))} and its parameters, not {', '.join(sorted(other))}")
+
+
+class Proofs:
+    """The proofs of a session, started together."""
+
+    def __init__(self, items: Iterable[pytest.Item], platform: Platform, *, at_once: int, fast: bool = False) -> None:
+        given = {"platform": platform, "cluster": platform.cluster, "kubectl": platform.cluster.kubectl}
+        self._jobs: dict[str, tuple[Job, Terms]] = {}
+        for item in items:
+            if isinstance(item, pytest.Function):
+                terms = terms_of(item)
+                self._jobs[item.nodeid] = Job(item.name, _Call(item, given, terms, fast), terms.needs), terms
+        # What lets nothing else run comes last: before, it would only keep the others waiting.
+        ordered = sorted((job for job, _terms in self._jobs.values()), key=lambda job: ALL in job.needs.breaks)
+        self.jobs = Jobs(ordered, at_once=at_once)
+
+    def has(self, item: pytest.Item) -> bool:
+        """Whether a test is one of them."""
+        return item.nodeid in self._jobs
+
+    def result(self, item: pytest.Item, tell: Any) -> None:
+        """Wait for the result of a test, and raise what it raised."""
+        job, terms = self._jobs[item.nodeid]
+        self.jobs.result(job, terms.seconds, tell=tell)
+
+    def seconds(self, item: pytest.Item) -> float:
+        """How long it ran."""
+        return self._jobs[item.nodeid][0].seconds
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A test function with its arguments, run once what it needs was found ready."""
+
+    item: pytest.Function
+    given: Mapping[str, object]
+    terms: Terms
+    fast: bool
+
+    def __call__(self) -> None:
+        if self.fast and self.terms.long:
+            raise NotEvaluatedError(self.item.name, "live proof", "left out by --fast")
+        require(self.given["platform"], *self.terms.systems)  # type: ignore[arg-type]
+        known = {**self.given, **_parameters(self.item)}
+        self.item.obj(**{name: known[name] for name in _names(self.item)})
+
+
+def _names(item: pytest.Function) -> list[str]:
+    return list(inspect.signature(item.obj).parameters)
+
+
+def _parameters(item: pytest.Function) -> Mapping[str, object]:
+    return item.callspec.params if hasattr(item, "callspec") else {}
+
+
+def require(platform: Platform, *systems: str) -> None:
+    """Raise NotEvaluatedError when one of the Kustomizations is not in the cluster, was left out, or is not ready: what they do cannot be judged then."""
+    if not systems:
+        return
+    if not platform.reached("ready"):
+        raise NotEvaluatedError(platform.world.cluster.name, ", ".join(systems), f"this run stopped after {platform.phase} (--phase)")
+    known = {item.name: item for item in platform.world.of(KUSTOMIZATION)}
+    left = {name.rpartition("/")[2] for name in (platform.overlay.left_out if platform.overlay is not None else ())}
+    for name in systems:
+        if name in left or name not in known:
+            raise NotEvaluatedError(name, "live proof", "left out of this run" if name in left else "this cluster has no such Kustomization")
+        body = platform.cluster.kubectl.get("kustomizations.kustomize.toolkit.fluxcd.io", name, known[name].namespace)
+        status = status_of(body or {})
+        # One that is suspended or at work was ready, or is being proven: only what failed cannot be relied on.
+        if body is None or status.state in (State.FAILED, State.WAITING, State.ABSENT):
+            raise NotEvaluatedError(name, "live proof", f"it is not ready: {status.message or 'it is not there'}"[:200])

@@ -91,9 +91,10 @@ def request(
             if tls is None:
                 return _ask(plain, address, host, path, method, headers or {}, body)
             with tls.context().wrap_socket(plain, server_hostname=tls.name or host) as wrapped:
+                # Asked first: the answer's end closes the connection.
+                version, certificate = wrapped.version() or "", wrapped.getpeercert(binary_form=True) or b""
                 answer = _ask(wrapped, address, host, path, method, headers or {}, body)
-                certificate = wrapped.getpeercert(binary_form=True) or b""
-                return Answer(answer.status, answer.headers, answer.body, wrapped.version() or "", certificate)
+                return Answer(answer.status, answer.headers, answer.body, version, certificate)
     except (OSError, http.client.HTTPException) as error:
         raise WebError(f"{method} {host}{path} at {address[0]}:{address[1]}: {type(error).__name__}: {error}") from error
 

@@ -11,19 +11,16 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from harness.engines.secrets.sealed import Scope, label_of, open_value
 from harness.live.bootstrap_base import BootstrapError, Journal, apply_secret, check_writable, write_private
 from harness.live.bootstrap_box import WORK, Keys, NotForYouError, close, open_box
 
@@ -39,7 +36,6 @@ LABEL: Final = "sealedsecrets.bitnami.com/sealed-secrets-key"
 CONTROLLER: Final = "app.kubernetes.io/name=sealed-secrets"
 BITS: Final = 4096
 YEARS: Final = 10
-_OAEP: Final = SHA256()
 
 
 @dataclass(frozen=True)
@@ -191,26 +187,3 @@ def read_backup(path: Path, keys: Keys) -> list[Pair]:
         raise NotForYouError(f"{path}: {error}") from None
     except (TypeError, KeyError, ValueError):
         raise BootstrapError(f"{path} holds no sealing keys") from None
-
-
-def seal(certificate: str, value: bytes, namespace: str, name: str, scope: Scope = Scope.STRICT) -> str:
-    """A value as ``kubeseal --raw`` seals it for a certificate. Raises BootstrapError when the certificate's key is none for sealing."""
-    public = x509.load_pem_x509_certificate(certificate.encode()).public_key()
-    if not isinstance(public, rsa.RSAPublicKey):
-        raise BootstrapError("the sealing certificate has no RSA key")
-    session = os.urandom(32)
-    wrapped = public.encrypt(session, padding.OAEP(padding.MGF1(_OAEP), _OAEP, label_of(namespace, name, scope)))
-    # The session key is used once, so the nonce is zero, as the controller expects it.
-    return base64.b64encode(len(wrapped).to_bytes(2, "big") + wrapped + AESGCM(session).encrypt(bytes(12), value, None)).decode()
-
-
-def unseal(key: str, sealed: str, namespace: str, name: str, scope: Scope = Scope.STRICT) -> bytes:
-    """The value that was sealed for a key under a label. Raises ValueError when it was not, or is damaged."""
-    private = load_pem_private_key(key.encode(), None)
-    if not isinstance(private, rsa.RSAPrivateKey):
-        raise ValueError("no RSA key")
-    open_value(sealed)
-    data = base64.b64decode(sealed)
-    size = int.from_bytes(data[:2], "big")
-    session = private.decrypt(data[2 : 2 + size], padding.OAEP(padding.MGF1(_OAEP), _OAEP, label_of(namespace, name, scope)))
-    return AESGCM(session).decrypt(bytes(12), data[2 + size :], None)

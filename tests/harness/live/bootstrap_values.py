@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from harness.engines.secrets.sealed import Scope, scope_of
 from harness.live.bootstrap_base import BootstrapError, Journal
-from harness.live.bootstrap_sealing import fingerprint, seal
+from harness.live.bootstrap_sealing import fingerprint
+from harness.live.sealing import seal
 from harness.model.shapes import mapping
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from harness.model import Object
+    from harness.live.sealing import Target
 
 CERTIFICATE: Final = "sealed-secrets-certificate.yaml"
 VALUES: Final = "cluster-sealed-values.yaml"
 #: In the values' ConfigMap: for which certificate they were sealed.
 SEALED_FOR: Final = "gitops/sealed-for"
-
-
-class Target(NamedTuple):
-    """Where a sealed value goes."""
-
-    namespace: str
-    name: str
-    key: str
-    scope: Scope
-
-    def __str__(self) -> str:
-        return f"Secret {self.namespace}/{self.name}, key {self.key}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,28 +98,6 @@ def write_certificate(folder: Path, certificate: str, journal: Journal) -> bool:
     document.path.write_text(document.with_value("tls.crt", certificate).text, encoding="utf-8")
     journal.changed(f"{document.path}: certificate {fingerprint(certificate)[:16]}. Commit it")
     return True
-
-
-def targets(objects: Iterable[Object], values: Mapping[str, str]) -> dict[str, Target]:
-    """Where each value of a cluster goes: the SealedSecret of the built cluster that holds its ciphertext.
-
-    Raises:
-        BootstrapError: a value is in no SealedSecret or in several, or two values are the same text.
-    """
-    places: dict[str, list[Target]] = {}
-    for item in objects:
-        if item.kind == "SealedSecret":
-            for key, value in mapping(item.spec.get("encryptedData")).items():
-                places.setdefault(str(value), []).append(Target(item.namespace, item.name, str(key), scope_of(item.annotations)))
-    found: dict[str, Target] = {}
-    for name, value in values.items():
-        if list(values.values()).count(value) > 1:
-            raise BootstrapError(f"{name} has the same text as another value, so that it cannot be told where it goes: give each a text of its own")
-        here = places.get(value, [])
-        if len(here) != 1:
-            raise BootstrapError(f"{name} stands in {len(here)} SealedSecrets of the cluster: {', '.join(map(str, here)) or 'remove it'}")
-        found[name] = here[0]
-    return found
 
 
 def outstanding(folder: Path) -> list[str]:

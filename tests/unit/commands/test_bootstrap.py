@@ -17,6 +17,7 @@ from harness.live import bootstrap_box, bootstrap_keyfile, bootstrap_sealing, bo
 from harness.live.bootstrap_keyfile import read as read_keyfile
 from harness.live.bootstrap_values import CERTIFICATE
 from harness.live.kubectl import Kubectl
+from harness.live.sealing import unseal
 from harness.live.wait import Clock
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "live"))
@@ -151,7 +152,7 @@ def test_the_whole_bootstrap(bootstrap: Callable[..., Said], repository: Path, f
     values.unlink()
     sealed = yaml.safe_load((repository / "clusters/kind/cluster-sealed-values.yaml").read_text(encoding="utf-8"))["data"]["GRAFANA_PASSWORD_SEALED"]
     pair = bootstrap_sealing.keys_of(fake.kubectl)[0]
-    assert bootstrap_sealing.unseal(pair.key, sealed, "monitoring", "grafana-admin") == b"the password of the administrator"
+    assert unseal(pair.key, sealed, "monitoring", "grafana-admin") == b"the password of the administrator"
     # What is applied from here on is what Git has now.
     (repository / "clusters/kind/sealed.yaml").write_text(SEALED.format(value=sealed), encoding="utf-8")
 

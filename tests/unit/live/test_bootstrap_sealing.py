@@ -1,29 +1,23 @@
-"""The sealing key and what is sealed with it: kept before it is used, brought back as it was, and values that only their Secret can open."""
+"""The sealing key: kept before it is used, brought back as it was; and the files of a cluster that hold what is sealed with it."""
 
 from __future__ import annotations
 
 import base64
-import json
 import shutil
-import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-from harness.engines.secrets.sealed import Scope, open_value
+from harness.engines.secrets.sealed import Scope
 from harness.live.bootstrap_base import BootstrapError
 from harness.live.bootstrap_box import Keys, NotForYouError
-from harness.live.bootstrap_sealing import Pair, ensure_key, fingerprint, keys_of, new_pair, read_backup, restore, seal, unseal, write_backup
-from harness.live.bootstrap_values import CERTIFICATE, VALUES, Target, certificate_of, outstanding, read, reseal, targets, write_certificate
-from harness.model import Location, Object, ObjectId, Origin
+from harness.live.bootstrap_sealing import Pair, ensure_key, fingerprint, keys_of, new_pair, read_backup, restore, write_backup
+from harness.live.bootstrap_values import CERTIFICATE, VALUES, certificate_of, outstanding, read, reseal, write_certificate
+from harness.live.sealing import Target, seal, unseal
 
 sys.path.insert(0, str(Path(__file__).parent))
 from bootstrap_fakes import PASSPHRASE, SCRYPT, Fake, LostError, Told, leaks
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 BITS = 1024
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -162,49 +156,6 @@ def test_a_refused_secret_shows_nothing(pair: Pair) -> None:
     assert "(secret)" in str(refused.value)
 
 
-@pytest.mark.parametrize("scope", list(Scope))
-def test_a_sealed_value_opens_under_its_label_only(pair: Pair, newer: Pair, scope: Scope) -> None:
-    sealed = seal(pair.certificate, b"value", "one", "two", scope)
-    assert (open_value(sealed).bits, open_value(sealed).length) == (BITS, 5)
-    assert unseal(pair.key, sealed, "one", "two", scope) == b"value"
-    refused = {Scope.STRICT: [("one", "x"), ("x", "two")], Scope.NAMESPACE: [("x", "two")], Scope.CLUSTER: []}[scope]
-    for namespace, name in refused:
-        with pytest.raises(ValueError, match="failed"):
-            unseal(pair.key, sealed, namespace, name, scope)
-    with pytest.raises(ValueError, match="failed"):
-        unseal(newer.key, sealed, "one", "two", scope)
-
-
-@pytest.mark.skipif(shutil.which("kubeseal") is None, reason="kubeseal is not on PATH")
-def test_kubeseal_and_this_agree(tmp_path: Path, pair: Pair) -> None:
-    certificate = tmp_path / "cert.pem"
-    certificate.write_text(pair.certificate, encoding="utf-8")
-    command = ["kubeseal", "--raw", "--namespace", "one", "--name", "two", "--cert", str(certificate), "--from-file=/dev/stdin"]
-    done = subprocess.run(command, input=b"value", capture_output=True)
-    assert unseal(pair.key, done.stdout.decode(), "one", "two") == b"value"
-    key = tmp_path / "key.pem"
-    key.write_text(pair.key, encoding="utf-8")
-    body = {
-        "apiVersion": "bitnami.com/v1alpha1",
-        "kind": "SealedSecret",
-        "metadata": {"name": "two", "namespace": "one"},
-        "spec": {"encryptedData": {"key": seal(pair.certificate, b"value", "one", "two")}},
-    }
-    command = ["kubeseal", "--recovery-unseal", f"--recovery-private-key={key}"]
-    opened = subprocess.run(command, input=json.dumps(body).encode(), capture_output=True)
-    assert base64.b64decode(json.loads(opened.stdout)["data"]["key"]) == b"value"
-
-
-def sealed_secret(name: str, values: dict[str, str]) -> Object:
-    body = {
-        "apiVersion": "bitnami.com/v1alpha1",
-        "kind": "SealedSecret",
-        "metadata": {"name": name, "namespace": "monitoring"},
-        "spec": {"encryptedData": values},
-    }
-    return Object(ObjectId("kind", "bitnami.com", "SealedSecret", "monitoring", name), body, Origin(Location("a.yaml", 1)))
-
-
 def where_of(folder: Path) -> dict[str, Target]:
     return {name: Target("monitoring", "all", name, Scope.STRICT) for name in read(folder, VALUES).data}
 
@@ -250,22 +201,6 @@ def test_values_that_cannot_be_sealed(folder: Path, given: dict[str, bytes], err
     with pytest.raises(BootstrapError, match=error):
         reseal(folder, where_of(folder), given, Told(Fake()).journal)
     assert (folder / VALUES).read_bytes() == before
-
-
-def test_where_values_go() -> None:
-    objects = [sealed_secret("grafana", {"user": "AgA1", "password": "AgA2"}), sealed_secret("other", {"user": "literal"})]
-    assert targets(objects, {"USER": "AgA1", "PASSWORD": "AgA2"}) == {
-        "USER": Target("monitoring", "grafana", "user", Scope.STRICT),
-        "PASSWORD": Target("monitoring", "grafana", "password", Scope.STRICT),
-    }
-    refused: list[tuple[dict[str, str], Callable[[], list[Object]], str]] = [
-        ({"USER": "AgA1", "PASSWORD": "AgA1"}, lambda: objects, "USER has the same text as another value"),
-        ({"USER": "AgA3"}, lambda: objects, "USER stands in 0 SealedSecrets of the cluster: remove it"),
-        ({"USER": "AgA1"}, lambda: [*objects, sealed_secret("copy", {"user": "AgA1"})], "USER stands in 2 SealedSecrets"),
-    ]
-    for values, items, error in refused:
-        with pytest.raises(BootstrapError, match=error):
-            targets(items(), values)
 
 
 @pytest.mark.parametrize("text", ["", "kind: ConfigMap\n", "[", "kind: Secret\ndata: {a: b}\n", "- a\n"])

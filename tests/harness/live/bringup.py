@@ -33,6 +33,7 @@ from harness.live.sealing import Sealed, seal_all
 from harness.live.vault import VaultUp
 from harness.live.wait import Clock, Progress, Waiter, WaitError, wait
 from harness.live.watch import bell
+from harness.model import NotEvaluated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -109,6 +110,10 @@ class Platform:
     times: Times = field(default_factory=Times)
     phase: str = "cluster"
     reds: list[Red] = field(default_factory=list)
+    entries: list[NotEvaluated] = field(default_factory=list)
+    """What this run did not look at, with the reasons."""
+    notes: list[str] = field(default_factory=list)
+    """What proofs want said in the report whatever their result: seeds, numbers of probes."""
     failure: str = ""
     """Why Flux did not become ready in time, with the root causes; empty when it did, or was not waited for."""
 
@@ -134,6 +139,10 @@ class Platform:
     ) -> None:
         """A red proof, see :func:`harness.live.red.red`; what was seen goes into the run's list."""
         self.reds.append(red(hop, fault, breaking, probe, broken_within=broken_within, mended_within=mended_within, delay=delay))
+
+    def left_open(self, subject: Object | str, what: str, why: str) -> None:
+        """Put a part of a proof that could not be looked at into the ledger, and go on with the rest."""
+        self.entries.append(NotEvaluated(subject if isinstance(subject, str) else str(subject.id), what, why))
 
     @property
     def expected(self) -> dict[Key, Key | None]:

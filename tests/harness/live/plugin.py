@@ -150,7 +150,7 @@ def platform(cluster: live.Cluster, request: pytest.FixtureRequest, record_tests
     workspace, world = config.stash[WORLD]
     choice = _choice(config)
     beside = None if cluster.foreign else container_of(cluster, host_of(world), choice)
-    found = config.stash[PLATFORM] = Platform(cluster, world, journal=Journal(lambda text: _tell(config, text)))
+    found = config.stash[PLATFORM] = Platform(cluster, world, journal=Journal(lambda text: _tell(config, text)), entries=config.stash[ENTRIES])
     try:
         bring_up(found, workspace, choice, tell=lambda text: _tell(config, text))
         config.stash[ENTRIES] += found.overlay.not_evaluated if found.overlay is not None else []
@@ -168,6 +168,8 @@ def platform(cluster: live.Cluster, request: pytest.FixtureRequest, record_tests
             record_testsuite_property("not evaluated", f"{entry.subject}: {entry.what}: {entry.why}")
         for line in (*(found.overlay.changed if found.overlay is not None else ()), *found.times.lines()):
             record_testsuite_property("live", line)
+        for note in found.notes:
+            record_testsuite_property("note", note)
         for seen in found.reds:
             record_testsuite_property("red proof", str(seen))
         if beside is not None and not cluster.wanted.keep:
@@ -227,6 +229,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             terminalreporter.line(f"overlay: {line}")
     for line in platform.times.lines() if platform is not None else ():
         terminalreporter.line(f"time: {line}")
+    for note in platform.notes if platform is not None else ():
+        terminalreporter.line(f"note: {note}")
     for seen in platform.reds if platform is not None else ():
         terminalreporter.line(f"red: {seen}")
     slow = sorted(config.stash[TIMES].items(), key=lambda pair: -pair[1])[:10]

@@ -266,3 +266,11 @@ def test_times_keep_the_first_readiness() -> None:
     with times.phase("one"):
         time.seconds += 2
     assert times.lines() == ["one: 2.0 s", "Kustomization/b/a ready after 5 s"]
+
+
+def test_what_a_proof_leaves_open_goes_to_the_ledger(world: World) -> None:
+    made = platform(world, Machine(world))
+    made.left_open(world.of("Namespace")[0], "a probe", "no pod runs")
+    made.left_open("flow", "a probe", "no pod runs")
+    assert [str(entry.subject) for entry in made.entries] == [str(world.of("Namespace")[0].id), "flow"]
+    assert {entry.why for entry in made.entries} == {"no pod runs"}

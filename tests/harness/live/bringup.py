@@ -100,6 +100,7 @@ class Platform:
 
     cluster: Cluster
     world: World
+    workspace: Workspace
     beside: Beside | None = None
     overlay: Overlay | None = None
     facts: Facts | None = None
@@ -170,7 +171,7 @@ Tell = Callable[[str], None]
 During = Callable[[Tree], None]
 
 
-def bring_up(platform: Platform, workspace: Workspace, choice: Choice, *, tell: Tell = lambda _text: None, during: During = lambda _tree: None) -> None:
+def bring_up(platform: Platform, choice: Choice, *, tell: Tell = lambda _text: None, during: During = lambda _tree: None) -> None:
     """Bring the platform up as far as a choice says. ``during`` is called with every answer of Flux: what bootstraps components in between.
 
     What was reached stands in ``platform``, also when it fails. Flux that is not ready in time is a finding, not an error: see ``platform.failure``.
@@ -188,10 +189,10 @@ def bring_up(platform: Platform, workspace: Workspace, choice: Choice, *, tell: 
             return
         tell(f"{phase} ...")
         with platform.times.phase(phase):
-            step(platform, workspace, choice)
+            step(platform, choice)
         platform.phase = phase
     if _wanted(choice, "ready"):
-        vault = _vault(platform, workspace, choice)
+        vault = _vault(platform, choice)
         with platform.times.phase("ready"):
             try:
                 platform.tree = wait_for_flux(platform, choice.timeout, tell=tell, during=during)
@@ -278,11 +279,11 @@ def flux_objects(world: World) -> list[Object]:
     return sorted(own, key=lambda item: (first.get(item.kind, 2), item.id))
 
 
-def _vault(platform: Platform, workspace: Workspace, choice: Choice) -> VaultUp | None:
+def _vault(platform: Platform, choice: Choice) -> VaultUp | None:
     """Start the bootstrap of Vault, where the cluster has one."""
     if platform.pair is None or not VaultUp.wanted(platform.world):
         return None
-    vault = VaultUp(platform.cluster, workspace, platform.pair, platform.journal, timeout=choice.timeout)
+    vault = VaultUp(platform.cluster, platform.workspace, platform.pair, platform.journal, timeout=choice.timeout)
     vault.start()
     return vault
 
@@ -291,12 +292,12 @@ def _wanted(choice: Choice, phase: str) -> bool:
     return PHASES.index(phase) <= PHASES.index(choice.phase)
 
 
-def _registry(platform: Platform, workspace: Workspace, choice: Choice) -> None:
+def _registry(platform: Platform, choice: Choice) -> None:
     host = host_of(platform.world)
     container = container_of(platform.cluster, host, choice)
     registry = Registry(container.up())
     wait(registry.ready, timeout=60, delay=0.5, what=f"the registry at {registry.address}")
-    platform.beside = publish(workspace, platform.world, registry, host)
+    platform.beside = publish(platform.workspace, platform.world, registry, host)
 
 
 def container_of(cluster: Cluster, host: str, choice: Choice) -> Container:
@@ -304,7 +305,7 @@ def container_of(cluster: Cluster, host: str, choice: Choice) -> Container:
     return Container(cluster.tools.docker, host.rpartition(":")[0], cluster.wanted.name, choice.registry_image or IMAGE)
 
 
-def _overlay(platform: Platform, workspace: Workspace, choice: Choice) -> None:
+def _overlay(platform: Platform, choice: Choice) -> None:
     if platform.beside is None:
         raise OverlayError("nothing is in the registry yet")
     kubectl, cluster = platform.cluster.kubectl, platform.cluster
@@ -320,7 +321,7 @@ def _overlay(platform: Platform, workspace: Workspace, choice: Choice) -> None:
         certificate=platform.pair.certificate,
         without=left_out(platform.world, choice),
     )
-    after = rebuilt(workspace, platform.world, made)
+    after = rebuilt(platform.workspace, platform.world, made)
     differing = differences(platform.world, after, made)
     if differing:
         raise OverlayError("with its overlay the cluster is another one than the one that was proven:\n  " + "\n  ".join(differing[:20]))
@@ -348,16 +349,16 @@ def _in_git(world: World, namespace: str, name: str) -> set[str]:
     return set(map(str, (item.body.get("data") or {}).values())) if item is not None else set()
 
 
-def _flux(platform: Platform, _workspace: Workspace, _choice: Choice) -> None:
+def _flux(platform: Platform, _choice: Choice) -> None:
     ensure_flux(platform.cluster.kubectl, [item.body for item in flux_objects(platform.world)], platform.journal, timeout=_ROLLOUT)
 
 
-def _key(platform: Platform, _workspace: Workspace, _choice: Choice) -> None:
+def _key(platform: Platform, _choice: Choice) -> None:
     if platform.pair is not None:
         restore(platform.cluster.kubectl, [platform.pair], platform.journal)
 
 
-def _sync(platform: Platform, _workspace: Workspace, _choice: Choice) -> None:
+def _sync(platform: Platform, _choice: Choice) -> None:
     if platform.overlay is None:
         raise OverlayError("there is no overlay yet")
     kubectl = platform.cluster.kubectl

@@ -150,9 +150,9 @@ def platform(cluster: live.Cluster, request: pytest.FixtureRequest, record_tests
     workspace, world = config.stash[WORLD]
     choice = _choice(config)
     beside = None if cluster.foreign else container_of(cluster, host_of(world), choice)
-    found = config.stash[PLATFORM] = Platform(cluster, world, journal=Journal(lambda text: _tell(config, text)), entries=config.stash[ENTRIES])
+    found = config.stash[PLATFORM] = Platform(cluster, world, workspace, journal=Journal(lambda text: _tell(config, text)), entries=config.stash[ENTRIES])
     try:
-        bring_up(found, workspace, choice, tell=lambda text: _tell(config, text))
+        bring_up(found, choice, tell=lambda text: _tell(config, text))
         config.stash[ENTRIES] += found.overlay.not_evaluated if found.overlay is not None else []
         if found.failure:
             _leave_bundle(config, found.failure)

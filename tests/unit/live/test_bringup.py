@@ -110,7 +110,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, world: World, key: Pair) -> None:
     images = {name: pushed for name, pushed in images.items() if "kind-registry" not in pushed.repository}
     charts = {str(item.id): "charts" for item in world.of("HelmRepository.source.toolkit.fluxcd.io")}
 
-    def push(platform: Platform, _workspace: Workspace, _choice: Choice) -> None:
+    def push(platform: Platform, _choice: Choice) -> None:
         platform.beside = Beside("kind-registry:5000", Pushed("plimsoll", "kind", "sha256:3", "sha256:4"), images, charts)
 
     monkeypatch.setattr(bringup, "_registry", push)
@@ -122,14 +122,14 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, world: World, key: Pair) -> None:
 
 
 def platform(world: World, machine: Machine, **wanted: Any) -> Platform:
-    return Platform(Cluster(Wanted("one", **wanted), Programs("kind", "kubectl", "docker"), Path("/nowhere"), machine), world)
+    return Platform(Cluster(Wanted("one", **wanted), Programs("kind", "kubectl", "docker"), Path("/nowhere"), machine), world, Workspace(ROOT))
 
 
-def test_from_empty_to_ready(world: World, workspace: Workspace) -> None:
+def test_from_empty_to_ready(world: World) -> None:
     machine = Machine(world)
     made = platform(world, machine)
     told: list[str] = []
-    bring_up(made, workspace, Choice(timeout=60), tell=told.append)
+    bring_up(made, Choice(timeout=60), tell=told.append)
     verbs = [line.split()[0] for line in machine.log if line.startswith(("apply", "rollout", "annotate"))]
     # Flux and its controllers; the namespace of the sealing key and the key; the sync root.
     assert verbs == ["apply", *["rollout"] * 4, "apply", "apply", "apply", "annotate", "annotate"]
@@ -148,14 +148,14 @@ def sealed_values(platform: Platform) -> dict[str, str]:
     return platform.sealed.variables["flux-system", "cluster-sealed-values"]
 
 
-def test_a_second_time_nothing_is_sealed_anew(world: World, workspace: Workspace) -> None:
+def test_a_second_time_nothing_is_sealed_anew(world: World) -> None:
     machine = Machine(world)
     first = platform(world, machine)
-    bring_up(first, workspace, Choice(phase="sync"))
+    bring_up(first, Choice(phase="sync"))
     # What Flux does with the overlay.
     machine.applied["ConfigMap", "flux-system", "cluster-sealed-values"] = {"data": sealed_values(first)}
     second = platform(world, machine)
-    bring_up(second, workspace, Choice(phase="sync"))
+    bring_up(second, Choice(phase="sync"))
     assert sealed_values(second) == sealed_values(first)
     assert second.pair == first.pair
     assert first.overlay is not None
@@ -163,39 +163,39 @@ def test_a_second_time_nothing_is_sealed_anew(world: World, workspace: Workspace
     assert first.overlay.objects == second.overlay.objects
 
 
-def test_values_of_git_are_replaced_although_the_key_is_kept(world: World, workspace: Workspace) -> None:
+def test_values_of_git_are_replaced_although_the_key_is_kept(world: World) -> None:
     machine = Machine(world)
-    bring_up(platform(world, machine), workspace, Choice(phase="key"))
+    bring_up(platform(world, machine), Choice(phase="key"))
     in_git = next(item for item in world.of("ConfigMap") if item.name == "cluster-sealed-values")
     machine.applied["ConfigMap", "flux-system", "cluster-sealed-values"] = in_git.body
     second = platform(world, machine)
-    bring_up(second, workspace, Choice(phase="sync"))
+    bring_up(second, Choice(phase="sync"))
     assert not set(sealed_values(second).values()) & set(in_git.body["data"].values())
 
 
-def test_another_cluster_than_the_proven_one_is_refused(world: World, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_cluster_than_the_proven_one_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bringup, "differences", lambda *_worlds: ["kind/Service/a/b: differs in more than the overlay says"])
     machine = Machine(world)
     with pytest.raises(OverlayError, match="another one than the one that was proven:\n  kind/Service/a/b"):
-        bring_up(platform(world, machine), workspace, Choice())
+        bring_up(platform(world, machine), Choice())
     assert machine.applied == {}
 
 
 @pytest.mark.parametrize(("phase", "applied"), [("cluster", 0), ("overlay", 0), ("flux", 1), ("key", 3), ("sync", 4)])
-def test_a_run_stops_after_its_phase(world: World, workspace: Workspace, phase: str, applied: int) -> None:
+def test_a_run_stops_after_its_phase(world: World, phase: str, applied: int) -> None:
     machine = Machine(world)
     made = platform(world, machine)
-    bring_up(made, workspace, Choice(phase=phase))
+    bring_up(made, Choice(phase=phase))
     assert made.phase == phase
     assert sum(line.startswith("apply") for line in machine.log) == applied
     assert made.reached("cluster")
     assert not made.reached("ready")
 
 
-def test_nothing_is_applied_to_a_foreign_cluster(world: World, workspace: Workspace, tmp_path: Path) -> None:
+def test_nothing_is_applied_to_a_foreign_cluster(world: World, tmp_path: Path) -> None:
     machine = Machine(world)
     made = platform(world, machine, kubeconfig=tmp_path / "config", trusted="production")
-    bring_up(made, workspace, Choice())
+    bring_up(made, Choice())
     assert machine.applied == {}
     assert made.phase == "ready"
     assert {line.split()[0] for line in machine.log} == {"config", "get"}
@@ -240,11 +240,11 @@ def test_a_timeout_starts_with_the_root_cause(world: World) -> None:
     assert "  condition Ready=False InstallFailed: timeout waiting for StatefulSet/loki/loki" in lines
 
 
-def test_flux_at_an_older_revision_is_not_ready(world: World, workspace: Workspace) -> None:
+def test_flux_at_an_older_revision_is_not_ready(world: World) -> None:
     machine = Machine(world)
     machine.revision = "kind@sha256:old"
     made = platform(world, machine)
-    bring_up(made, workspace, Choice(timeout=0))
+    bring_up(made, Choice(timeout=0))
     assert made.tree is not None
     root = Key("Kustomization", "flux-system", "flux-system")
     assert made.revisions[root] == made.revisions[Key("OCIRepository", "flux-system", "flux-system")] == "kind@sha256:3"

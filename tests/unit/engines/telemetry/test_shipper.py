@@ -57,7 +57,7 @@ def test_lines_are_wrapped_as_the_runtime_writes_them_and_leave_with_their_label
 
 
 def test_labels_that_are_taken_away_again_do_not_count() -> None:
-    assert [name for _, name in Shipper(CONFIG).label_names()] == ["namespace", "container", "level", "cluster"]
+    assert [name for _, name in Shipper(CONFIG).label_names()] == ["namespace", "container", "stream", "level", "cluster"]
 
 
 def test_errors_point_into_the_configuration() -> None:

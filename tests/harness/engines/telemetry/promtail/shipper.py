@@ -146,5 +146,7 @@ def _given(stages: list[Any]) -> Iterable[tuple[tuple[str | int, ...], str]]:
         for kind in ("labels", "static_labels"):
             for name in mapping(mapping(stage).get(kind)):
                 yield (index, kind, name), str(name)
+        # The two stages that take a container runtime's prefix off keep which of a process' two streams a line came from.
+        yield from (((index, kind), "stream") for kind in ("cri", "docker") if kind in mapping(stage))
         for place, name in _given(items(mapping(mapping(stage).get("match")).get("stages"))):
             yield (index, "match", "stages", *place), name

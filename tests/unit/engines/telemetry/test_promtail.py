@@ -102,6 +102,13 @@ def test_blocks_of_lines_are_joined_until_the_next_first_line() -> None:
     ]
 
 
+def test_a_block_has_the_labels_of_its_first_line_and_no_structured_metadata() -> None:
+    before = "- json: {expressions: {id: id}}\n- structured_metadata: {id: }\n"
+    assert _run(before + "- multiline: {firstline: '^\\S'}", '{"id":"7"}', labels={"app": "web"}) == [('{"id":"7"}', {}, {})]
+    after = "- json: {expressions: {id: id}}\n- multiline: {firstline: '^\\S'}\n- structured_metadata: {id: }"
+    assert _run(after, '{"id":"7"}', labels={"app": "web"}) == [('{"id":"7"}', {}, {"id": "7"})]
+
+
 def test_blocks_inside_a_match_leave_others_alone_and_may_be_dropped_whole() -> None:
     stages = "- match: {selector: '{app=\"web\"}', stages: [{multiline: {firstline: '^\\S'}}, {drop: {expression: secret}}]}"
     assert _run(stages, "a", " secret", "b") == ["drop_stage", "drop_stage", ("b", {}, {})]

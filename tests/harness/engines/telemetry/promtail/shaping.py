@@ -109,7 +109,7 @@ def drop(settings: Settings) -> Stage:
 
 
 class Multiline(Stage):
-    """Joins lines to blocks, for each stream by itself."""
+    """Joins lines to blocks, for each stream by itself. A block has the labels of its first line, and none of its structured metadata."""
 
     def __init__(self, first: re.Pattern[str], most: int) -> None:
         self._first, self._most = first, most
@@ -140,7 +140,7 @@ class Multiline(Stage):
         start, lines = block
         sources = tuple(position for each in lines for position in each.sources)
         text = "\n".join(each.line for each in lines)
-        emit(Entry(dict(start.labels), text, sources, dict(start.metadata), dict(start.extracted), start.unknown))
+        emit(Entry(dict(start.labels), text, sources, {}, dict(start.extracted), start.unknown))
 
 
 def multiline(settings: Settings) -> Stage:

@@ -26,7 +26,7 @@ from harness.live.findings import LiveError, NotEvaluatedError, properties
 from harness.live.kindconfig import OptionError
 from harness.live.oci import RegistryError
 from harness.live.overlay import OverlayError
-from harness.live.proofs import MARKER, Proofs, check_arguments, terms_of
+from harness.live.proofs import EACH, MARKER, Proofs, check_arguments, terms_of
 from harness.live.run import RunError
 from harness.live.wait import WaitError
 from harness.live.web import WebError
@@ -84,6 +84,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[ENTRIES], config.stash[TIMES] = [], {}
     config.addinivalue_line("markers", MARKER)
+    config.addinivalue_line("markers", EACH)
     # The other tiers run without a network; this one is about it.
     config.option.force_enable_socket = True
 
@@ -101,12 +102,19 @@ def pytest_collection(session: pytest.Session) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One test for each object that Flux reconciles in this run, named as ``flux tree`` names it. What is left out stands in the ledger."""
+    """One test for each object that Flux reconciles in this run, named as ``flux tree`` names it. What is left out stands in the ledger.
+
+    The marker ``each`` gives one for each thing that a function finds in the cluster's build.
+    """
     if "reconciled" in metafunc.fixturenames:
         world = metafunc.config.stash[WORLD][1]
         out = left_out(world, _choice(metafunc.config))
         kept = [key for key, chain in chains_of(world).items() if not chain & out]
         metafunc.parametrize("reconciled", sorted(kept), ids=str)
+    for mark in metafunc.definition.iter_markers("each"):
+        for name, cases in mark.kwargs.items():
+            found = cases(metafunc.config.stash[WORLD][1])
+            metafunc.parametrize(name, list(found.values()), ids=list(found))
 
 
 def pytest_pycollect_makemodule(parent: pytest.Collector) -> None:

@@ -5,6 +5,9 @@
     @pytest.mark.proof(breaks=("promtail",), seconds=600)
     def test_shipper_restart_loses_nothing(platform): ...
 
+    @pytest.mark.each(row=tls_rows)
+    def test_host(platform, row): ...
+
 Names are those of the cluster's Kustomizations. ``seconds`` limits how long the proof may run; ``long=True`` leaves it out of a run with ``--fast``. Markers of
 a module, a class and a function add up.
 """
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from harness.live.bringup import Platform
 
 MARKER: Final = "proof(uses=(), breaks=(), seconds=300, long=False): what a live test relies on, what it breaks and mends, how long it may take"
+EACH: Final = "each(name=function): one test for each thing that a function of the cluster's build returns, by its name"
 #: The fixtures that a live test may take, besides its parameters.
 GIVEN: Final = frozenset({"platform", "cluster", "kubectl"})
 _SECONDS: Final = 300.0

@@ -51,11 +51,11 @@ def test_met_too_late_it_says_how_to_run_it() -> None:
     assert caught.value.returncode == 2
 
 
-def report(tmp_path: Path, body: str) -> str:
+def report(tmp_path: Path, body: str, more: str = "") -> str:
     """What pytest says of a test with the tier's report hooks and nothing else of it."""
-    hooks = "pytest_runtest_makereport, pytest_configure, pytest_sessionfinish, pytest_terminal_summary"
+    hooks = "WORLD, pytest_generate_tests, pytest_runtest_makereport, pytest_configure, pytest_sessionfinish, pytest_terminal_summary"
     (tmp_path / "conftest.py").write_text(
-        f"from harness.live.plugin import {hooks}\n\n\ndef pytest_addoption(parser):\n    parser.addoption('--ledger', action='store_true')\n"
+        f"from harness.live.plugin import {hooks}\n\n\ndef pytest_addoption(parser):\n    parser.addoption('--ledger', action='store_true')\n" + more
     )
     (tmp_path / "test_it.py").write_text(
         "import pytest\nfrom harness.live.findings import LiveError, NODES_READY, NotEvaluatedError\nfrom harness.live.wait import WaitError\n\n\n" + body
@@ -101,3 +101,23 @@ def test_reports(tmp_path: Path) -> None:
 def test_a_run_that_evaluated_nothing_has_checked_nothing(tmp_path: Path) -> None:
     nothing = 'def test_unknown():\n    raise NotEvaluatedError("grafana", "health", "no image")\n'
     assert report(tmp_path, nothing).startswith("2\n")
+
+
+EACH = """\
+def hosts(world):
+    return {"one.example.com": 1, "two.example.com": len(world)}
+
+@pytest.mark.each(row=hosts)
+def test_host(row):
+    assert row == 1
+
+@pytest.mark.each(row=lambda world: {})
+def test_nothing(row):
+    raise AssertionError("there is nothing to test")
+"""
+
+
+def test_a_marker_gives_one_test_for_each_thing_of_the_build(tmp_path: Path) -> None:
+    said = report(tmp_path, EACH, more="\n\ndef pytest_sessionstart(session):\n    session.config.stash[WORLD] = None, ['a', 'b', 'c']\n")
+    assert "test_host[two.example.com]" in said
+    assert "1 failed, 1 passed, 1 skipped" in said

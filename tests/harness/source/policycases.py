@@ -12,7 +12,8 @@ lines at its top, all optional:
 ``#! user: <name>``, ``#! groups: <name>, <name>``
     Who asks; Flux's kustomize-controller unless said.
 ``#! resource: <plural>[.<version>.<group>]``, ``#! subresource: <name>``, ``#! target: [<namespace>/]<name>``
-    What is asked for, where it is not the object itself (``pods/exec``, ``serviceaccounts/token``).
+    What is asked for, where it is not the object itself (``pods/exec``, ``serviceaccounts/token``). A target without a name (``tenant-a/``):
+    all objects of the kind are deleted at once, and the request has no name.
 ``#! images: <image>, <image>``
     The images that an ImageValidatingPolicy covers.
 ``#! section: old object | existing | expected``

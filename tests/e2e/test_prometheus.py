@@ -9,6 +9,7 @@ import pytest
 from harness.engines.telemetry.grafana_variables import STAND_IN
 from harness.engines.telemetry.promql import read
 from harness.live import faults
+from harness.live.alarms import loaded
 from harness.live.findings import NotEvaluatedError, expect
 from harness.live.metrics import (
     component_systems,
@@ -42,7 +43,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.proof(uses=("kube-prometheus-stack", "kube-prometheus-stack-config"))
 #: Two scrapes and an evaluation, with air.
 _SETTLES = 120
-_FAILING = "plimsoll-proof-failing"
+#: How groups of rules are called that a proof adds.
+_PROOFS = "plimsoll-proof"
+_FAILING = f"{_PROOFS}-failing"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -81,13 +84,13 @@ def test_every_rule_evaluates(platform: Platform) -> None:
     prometheus, why = prometheus_of(platform), unready(platform)
 
     def wrong() -> list[str]:
-        return _failing(prometheus) + rules_unlike([rule for rule in prometheus.rules() if rule.group != _FAILING], platform.world, why)
+        return _failing(prometheus) + rules_unlike([rule for rule in prometheus.rules() if not rule.group.startswith(_PROOFS)], platform.world, why)
 
     try:
         Waiter(wrong, "; ".join).wait(lambda lines: not lines, successes=1, timeout=_SETTLES)
     except WaitError as error:
         expect(RULES_EVALUATE, platform.world.cluster.name, False, found=error.status, expected="every rule in Git loaded and healthy, and no other")
-    failed = prometheus.query(f'increase(prometheus_rule_evaluation_failures_total{{rule_group!~".*{_FAILING}.*"}}[5m]) > 0')
+    failed = prometheus.query(f'increase(prometheus_rule_evaluation_failures_total{{rule_group!~".*{_PROOFS}.*"}}[5m]) > 0')
     found = ", ".join(f"{sample.labels.get('rule_group', '').rpartition(';')[2]}: {sample.value:.0f}" for sample in failed)
     expect(RULES_EVALUATE, platform.world.cluster.name, not failed, found=f"failed within five minutes: {found}", expected="no failure")
 
@@ -155,7 +158,7 @@ def test_rule_that_fails_is_seen(platform: Platform, kubectl: Kubectl) -> None:
     def probe() -> str:
         return "; ".join(_failing(prometheus, _FAILING))
 
-    platform.red("rule -> evaluation", "a rule whose sides match many to many", faults.applied(kubectl, rule), probe, broken_within=150, mended_within=150)
+    platform.red("rule -> evaluation", "a rule whose sides match many to many", loaded(kubectl, rule), probe, broken_within=150, mended_within=150)
 
 
 def _of(prometheus: Prometheus, job: dict[str, Any]) -> list[LiveTarget]:
@@ -168,7 +171,7 @@ def _told(found: list[LiveTarget]) -> str:
 
 
 def _failing(prometheus: Prometheus, group: str = "") -> list[str]:
-    wanted = [rule for rule in prometheus.rules() if (rule.group == group if group else rule.group != _FAILING)]
+    wanted = [rule for rule in prometheus.rules() if (rule.group == group if group else not rule.group.startswith(_PROOFS))]
     return [f"{rule.kind} {rule.name} of group {rule.group}: {rule.health}: {rule.error}" for rule in wanted if rule.health != "ok"]
 
 

@@ -143,6 +143,7 @@ def require(platform: Platform, *systems: str) -> None:
             raise NotEvaluatedError(name, "live proof", "left out of this run" if name in left else "this cluster has no such Kustomization")
         body = platform.cluster.kubectl.get("kustomizations.kustomize.toolkit.fluxcd.io", name, known[name].namespace)
         status = status_of(body or {})
-        # One that is suspended or at work was ready, or is being proven: only what failed cannot be relied on.
-        if body is None or status.state in (State.FAILED, State.WAITING, State.ABSENT):
+        # One that is suspended or at work again was ready, or is being proven: only what failed, or never was ready, cannot be relied on.
+        never = status.state is State.PROGRESSING and not status.revision
+        if body is None or never or status.state in (State.FAILED, State.WAITING, State.ABSENT):
             raise NotEvaluatedError(name, "live proof", f"it is not ready: {status.message or 'it is not there'}"[:200])

@@ -133,11 +133,11 @@ def test_what_cannot_be_meant_is_said_before_anything_runs(tmp_path: Path, body:
     assert reason in text
 
 
-def platform(ready: str, *, left: tuple[str, ...] = ()) -> Any:
+def platform(ready: str, *, left: tuple[str, ...] = (), revision: str = "x") -> Any:
     """A platform with one Kustomization, whose condition Ready is as given."""
     condition = {"type": "Ready", "status": ready, "reason": "HealthCheckFailed", "message": "timeout waiting for StatefulSet/loki"}
     body = {"kind": "Kustomization", "metadata": {"name": "loki", "namespace": "flux-system", "generation": 1}, "spec": {}}
-    body["status"] = {"observedGeneration": 1, "conditions": [condition], "lastAppliedRevision": "x"}
+    body["status"] = {"observedGeneration": 1, "conditions": [condition], "lastAppliedRevision": revision}
     kubectl = SimpleNamespace(get=lambda kind, name, namespace: body)
     item = SimpleNamespace(name="loki", namespace="flux-system")
     world = SimpleNamespace(of=lambda kind: [item], cluster=SimpleNamespace(name="kind"))
@@ -148,16 +148,19 @@ def platform(ready: str, *, left: tuple[str, ...] = ()) -> Any:
 def test_what_is_ready_can_be_relied_on() -> None:
     require(platform("True"), "loki")
     require(platform("False"))
+    # At work again after it was ready.
+    require(platform("Unknown"), "loki")
 
 
 @pytest.mark.parametrize(
     ("given", "system", "reason"),
     [
         (platform("False"), "loki", "it is not ready: timeout waiting for StatefulSet/loki"),
+        (platform("Unknown", revision=""), "loki", "it is not ready: timeout waiting for StatefulSet/loki"),
         (platform("True", left=("loki",)), "loki", "left out of this run"),
         (platform("True"), "tempo", "this cluster has no such Kustomization"),
     ],
-    ids=["failed", "left-out", "unknown"],
+    ids=["failed", "never", "left-out", "unknown"],
 )
 def test_what_is_not_there_is_not_evaluated(given: Any, system: str, reason: str) -> None:
     with pytest.raises(NotEvaluatedError, match=f"{system}: live proof: {reason}"):

@@ -1,0 +1,128 @@
+"""What is broken on purpose: workloads, certificates and Flux objects that can never be well. All of it is admitted by the platform's policies."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+#: Ready nowhere: no registry of this name is asked.
+_NOWHERE: Final = "ghcr.io/stefanprodan/podinfo:0.0.0-none"
+_PODINFO: Final = "ghcr.io/stefanprodan/podinfo:6.9.2"
+_BARE: Final = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+
+
+def namespace(name: str) -> dict[str, Any]:
+    """A namespace of the platform for one proof: policies for tenants do not ask it for quotas, and it may go again."""
+    labels = {"toolkit.fluxcd.io/tenant": "platform", "pod-security.kubernetes.io/enforce": "restricted"}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+
+
+def account(namespace: str) -> dict[str, Any]:
+    """The account of its pods, which may nothing."""
+    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "broken", "namespace": namespace}, "automountServiceAccountToken": False}
+
+
+def pod(image: str = _PODINFO, *command: str, memory: str = "32Mi", restart: str = "Always") -> dict[str, Any]:
+    """The spec of a pod with one container."""
+    probe = {"httpGet": {"path": "/healthz", "port": 9898}, "initialDelaySeconds": 300}
+    container: dict[str, Any] = {
+        "name": "main",
+        "image": image,
+        "command": list(command) or ["./podinfo", "--port=9898"],
+        "resources": {"requests": {"cpu": "1m", "memory": "8Mi"}, "limits": {"memory": memory}},
+        "securityContext": dict(_BARE),
+    }
+    if restart == "Always":
+        container |= {"livenessProbe": probe, "readinessProbe": probe}
+    return {
+        "serviceAccountName": "broken",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "restartPolicy": restart,
+        "terminationGracePeriodSeconds": 0,
+        "securityContext": {"runAsNonRoot": True, "runAsUser": 100, "runAsGroup": 101, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container],
+    }
+
+
+def hungry() -> dict[str, Any]:
+    """The spec of a pod that reads more into its memory than it may have: podinfo does that by way of a file in /tmp."""
+    spec = pod(_PODINFO, "./podinfo", "--port=9898", "--stress-memory=200", memory="48Mi")
+    spec["containers"][0]["volumeMounts"] = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - in the pod
+    return {**spec, "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}}]}
+
+
+def workload(kind: str, name: str, namespace: str, spec: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A Deployment, StatefulSet or DaemonSet of one pod."""
+    labels = {"app.kubernetes.io/name": name}
+    body = {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}, **more}
+    return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, "namespace": namespace, "labels": labels}, "spec": body}
+
+
+def workloads(namespace: str) -> list[dict[str, Any]]:
+    """One of each kind that never gets ready, one that ends with an error, one that needs more memory than it may have, a Job that fails, a full quota."""
+    return [
+        workload("Deployment", "deployment", namespace, pod(_NOWHERE)),
+        workload("StatefulSet", "statefulset", namespace, pod(_NOWHERE), serviceName="none"),
+        workload("DaemonSet", "daemonset", namespace, pod(_NOWHERE)),
+        workload("Deployment", "crash", namespace, pod(_PODINFO, "./podinfo", "--no-such-option")),
+        workload("Deployment", "memory", namespace, hungry()),
+        {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": "job", "namespace": namespace},
+            "spec": {"backoffLimit": 0, "template": {"spec": pod(_PODINFO, "./podinfo", "--no-such-option", restart="Never")}},
+        },
+        # kube-root-ca.crt is there already.
+        {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full", "namespace": namespace}, "spec": {"hard": {"configmaps": "1"}}},
+    ]
+
+
+def certificates(namespace: str) -> list[dict[str, Any]]:
+    """One that is never issued, because its issuer cannot, and one that ends within a day; and an issuer without its CA."""
+
+    def certificate(name: str, issuer: str, **more: Any) -> dict[str, Any]:
+        spec = {
+            "secretName": name,
+            "dnsNames": [f"{name}.{namespace}.svc"],
+            "issuerRef": {"kind": "ClusterIssuer", "group": "cert-manager.io", "name": issuer},
+            "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
+            "usages": ["digital signature", "server auth"],
+            **more,
+        }
+        return {"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": {"name": name, "namespace": namespace}, "spec": spec}
+
+    return [
+        certificate("never", "letsencrypt-staging"),
+        certificate("short", "platform-ca", duration="24h", renewBefore="1h"),
+        {"apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer", "metadata": {"name": namespace}, "spec": {"ca": {"secretName": f"{namespace}-none"}}},
+    ]
+
+
+def unsealable(namespace: str) -> dict[str, Any]:
+    """A SealedSecret that no key opens."""
+    return {
+        "apiVersion": "bitnami.com/v1alpha1",
+        "kind": "SealedSecret",
+        "metadata": {"name": "unsealable", "namespace": namespace},
+        "spec": {"encryptedData": {"key": "AgB" + "A" * 700}, "template": {"metadata": {"name": "unsealable", "namespace": namespace}}},
+    }
+
+
+def kustomizations(name: str) -> list[dict[str, Any]]:
+    """Two of Flux: one of a folder that does not exist, one that is suspended."""
+
+    def kustomization(suffix: str, **more: Any) -> dict[str, Any]:
+        spec = {
+            "interval": "10m",
+            "retryInterval": "15s",
+            "timeout": "1m",
+            "prune": True,
+            "serviceAccountName": "kustomize-controller",
+            "sourceRef": {"kind": "OCIRepository", "name": "flux-system"},
+            "path": f"./{name}",
+            **more,
+        }
+        metadata = {"name": f"{name}-{suffix}", "namespace": "flux-system"}
+        return {"apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization", "metadata": metadata, "spec": spec}
+
+    return [kustomization("broken"), kustomization("suspended", suspend=True)]

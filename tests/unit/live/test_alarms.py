@@ -1,0 +1,126 @@
+"""Faults that must make alerts active, and the listener that alerts come to."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from harness.live.alarms import Provocation, Wanted, notified, provoke, tables_unlike
+from harness.live.findings import LiveError
+from harness.live.listener import Listener, listening
+from harness.live.red import red
+from unit.live.fakes import Time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def alert(name: str, state: str = "pending", **labels: str) -> dict[str, Any]:
+    return {"labels": {"alertname": name, **labels}, "state": state}
+
+
+def test_wanted_is_found_by_its_labels() -> None:
+    active = [alert("A", namespace="x"), alert("B")]
+    assert Wanted("A", {"namespace": "x|y"}).among(active) == "A pending (namespace=x)"
+    assert Wanted("A", {"namespace": "y"}).among(active) == ""
+    assert Wanted("A", {"pod": ".+"}).among(active) == ""
+    assert Wanted("C").among(active) == ""
+
+
+def test_a_fault_is_seen_when_all_of_its_alerts_were() -> None:
+    active: list[dict[str, Any]] = []
+    provocation = Provocation([Wanted("A"), Wanted("B")], lambda: active)
+    assert provocation.probe() == ""
+    with provocation.breaking(nullcontext()):
+        active[:] = [alert("A")]
+        assert provocation.probe() == ""
+        assert provocation.missing == ["B"]
+        # The first may have gone again.
+        active[:] = [alert("B", "firing")]
+        assert provocation.probe() == "A pending; B firing"
+    assert provocation.probe() == "B firing"
+
+
+class Broken:
+    """A cluster whose alerts follow a fault."""
+
+    def __init__(self, *names: str) -> None:
+        self.names, self.on = names, False
+        self.reds: list[Any] = []
+        self.world = SimpleNamespace(cluster=SimpleNamespace(name="kind"))
+
+    def active(self) -> list[dict[str, Any]]:
+        return [alert(name) for name in self.names] if self.on else []
+
+    @contextmanager
+    def fault(self) -> Iterator[None]:
+        self.on = True
+        try:
+            yield
+        finally:
+            self.on = False
+
+    def red(self, *arguments: Any, **more: Any) -> None:
+        self.reds.append(red(*arguments, **more, clock=Time().clock))
+
+
+def test_provoked_alerts_are_a_red_proof() -> None:
+    cluster = Broken("A", "B")
+    provoke(cluster, "it is broken", cluster.fault(), Provocation([Wanted("A"), Wanted("B")], cluster.active))  # type: ignore[arg-type]
+    assert str(cluster.reds[0]) == "alerts A, B: it is broken: A pending; B pending (after 0 s; mended after 0 s)"
+
+
+def test_alert_that_does_not_come_is_named() -> None:
+    cluster = Broken("A")
+    with pytest.raises(LiveError, match=r"LIV712 kind/alerts: B: not active 150 s after: it is broken \(active: A pending\)"):
+        provoke(cluster, "it is broken", cluster.fault(), Provocation([Wanted("A"), Wanted("B")], cluster.active))  # type: ignore[arg-type]
+
+
+def test_alert_that_is_active_before_is_no_proof() -> None:
+    cluster = Broken("A")
+    cluster.on = True
+    with pytest.raises(LiveError, match="LIV105"):
+        provoke(cluster, "it is broken", cluster.fault(), Provocation([Wanted("A")], cluster.active), mended=1)  # type: ignore[arg-type]
+
+
+def test_alert_that_goes_late_is_not_waited_for() -> None:
+    cluster = Broken("A")
+    provoke(cluster, "it is broken", cluster.fault(), Provocation([Wanted("A")], cluster.active), comes_back=False)  # type: ignore[arg-type]
+    assert not cluster.on
+    with pytest.raises(LiveError, match="LIV712"):
+        provoke(cluster, "x", nullcontext(), Provocation([Wanted("A")], cluster.active), within=0.01, comes_back=False)  # type: ignore[arg-type]
+
+
+def test_table_has_each_alert_once() -> None:
+    assert tables_unlike(["A", "B"], ["A"], ["B"]) == []
+    assert tables_unlike(["A", "B"], ["A"], ["A", "C"]) == [
+        "B has neither a fault nor a reason",
+        "C is no alert any more",
+        "A is in the table twice",
+    ]
+
+
+@pytest.mark.enable_socket
+def test_listener_keeps_what_comes() -> None:
+    with listening("127.0.0.1") as listener:
+        assert listener.address == "127.0.0.1"
+        body = json.dumps({"receiver": "watchdog", "alerts": [{"labels": {"alertname": "Watchdog"}}]}).encode()
+        for data in (body, b"no json"):
+            request = urllib.request.Request(f"{listener.url}/hook", data=data, method="POST")  # noqa: S310 - its own listener
+            with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+                assert answer.status == 200
+        with urllib.request.urlopen(f"{listener.url}/", timeout=5) as answer:  # noqa: S310
+            assert answer.status == 204
+    assert [path for path, _body in listener.got] == ["/hook", "/hook"]
+    assert notified(listener) == [("Watchdog", "watchdog")]
+
+
+def test_notification_of_another_shape_is_left_out() -> None:
+    listener = Listener("127.0.0.1", 1)
+    listener.take("/", b"[1]")
+    listener.take("/", b'{"receiver": "a", "alerts": "none"}')
+    assert notified(listener) == []

@@ -171,8 +171,12 @@ def _told(found: list[LiveTarget]) -> str:
 
 
 def _failing(prometheus: Prometheus, group: str = "") -> list[str]:
-    wanted = [rule for rule in prometheus.rules() if (rule.group == group if group else not rule.group.startswith(_PROOFS))]
-    return [f"{rule.kind} {rule.name} of group {rule.group}: {rule.health}: {rule.error}" for rule in wanted if rule.health != "ok"]
+    """The rules that are not healthy, of the platform or of one group of a proof. One that was not evaluated yet has not failed there."""
+    if group:
+        wrong = [rule for rule in prometheus.rules() if rule.group == group and rule.health == "err"]
+    else:
+        wrong = [rule for rule in prometheus.rules() if not rule.group.startswith(_PROOFS) and rule.health != "ok"]
+    return [f"{rule.kind} {rule.name} of group {rule.group}: {rule.health}: {rule.error}" for rule in wrong]
 
 
 def _owners(world: World, job: dict[str, Any]) -> set[str]:

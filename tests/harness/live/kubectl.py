@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 #: The name under which the fields that this tier applies are owned.
 MANAGER: Final = "plimsoll"
 _FORWARDED: Final = re.compile(r"^Forwarding from [^ ]*?:(\d+) ->")
+_SERVED: Final = re.compile(r"^Starting to serve on [^ ]*?:(\d+)")
 _MISSING: Final = re.compile(r"\(NotFound\)|the server doesn't have a resource type|no matches for kind")
 
 
@@ -111,14 +112,27 @@ class Kubectl:
     def port_forward(self, target: str, port: int, namespace: str, *, timeout: float = 15) -> Iterator[int]:
         """A local port that leads to a port of a pod or service (``svc/grafana``), open for the duration of a block."""
         argv = self.argv("port-forward", target, f":{port}", *_in(namespace), "--address=127.0.0.1")
-        with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ)) as process:
-            try:
-                yield _forwarded(process, argv, timeout)
-            finally:
-                process.terminate()
+        with _listening(argv, _FORWARDED, timeout) as chosen:
+            yield chosen
+
+    @contextmanager
+    def proxy(self, *, timeout: float = 15) -> Iterator[int]:
+        """A local port at which the API server answers plain HTTP with the rights of the kubeconfig, open for the duration of a block."""
+        with _listening(self.argv("proxy", "--port=0", "--address=127.0.0.1"), _SERVED, timeout) as chosen:
+            yield chosen
 
 
-def _forwarded(process: subprocess.Popen[bytes], argv: list[str], timeout: float) -> int:
+@contextmanager
+def _listening(argv: list[str], said: re.Pattern[str], timeout: float) -> Iterator[int]:
+    """kubectl listening at a port of its choice until the end of a block."""
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ)) as process:
+        try:
+            yield _chosen(process, argv, said, timeout)
+        finally:
+            process.terminate()
+
+
+def _chosen(process: subprocess.Popen[bytes], argv: list[str], said: re.Pattern[str], timeout: float) -> int:
     """The port that kubectl chose, from the first line it prints."""
     if process.stdout is None or process.stderr is None:
         raise RunError(argv, "was started without streams to read")
@@ -132,12 +146,12 @@ def _forwarded(process: subprocess.Popen[bytes], argv: list[str], timeout: float
                 if not more:
                     break
                 text += more
-    found = _FORWARDED.match(text.decode("utf-8", "replace"))
+    found = said.match(text.decode("utf-8", "replace"))
     if found:
         return int(found[1])
     process.terminate()
-    said = process.stderr.read().decode("utf-8", "replace")
-    raise RunError(argv, "did not forward", code=process.poll(), stdout=text.decode("utf-8", "replace"), stderr=said)
+    complaint = process.stderr.read().decode("utf-8", "replace")
+    raise RunError(argv, "did not listen", code=process.poll(), stdout=text.decode("utf-8", "replace"), stderr=complaint)
 
 
 def _in(namespace: str) -> list[str]:

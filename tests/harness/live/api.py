@@ -59,6 +59,7 @@ class Api:
     port: int
     host: str = _HOST
     _own: threading.local = field(default_factory=threading.local, repr=False)
+    _opened: list[http.client.HTTPConnection] = field(default_factory=list, repr=False)
     _resources: dict[str, dict[str, Resource]] = field(default_factory=dict, repr=False)
 
     def ask(self, method: str, path: str, query: Mapping[str, str] | None = None, *, body: Mapping[str, Any] | None = None, media: str = JSON) -> Reply:
@@ -66,25 +67,22 @@ class Api:
         whole = f"{path}?{urlencode(query)}" if query else path
         data = json.dumps(body).encode() if body is not None else None
         for last in (False, True):
-            connection: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
-            if connection is None:
-                connection = self._own.connection = http.client.HTTPConnection(self.host, self.port, timeout=_SECONDS)
+            connection = self._connection()
             try:
                 connection.request(method, whole, data, {"Content-Type": media, "Accept": JSON})
                 answer = connection.getresponse()
                 return Reply(answer.status, _object(answer.read()))
             except (OSError, http.client.HTTPException) as error:
-                self.close()
+                # Closed, it opens itself again when it is next used.
+                connection.close()
                 if last:
                     raise WebError(f"{method} {path}: {type(error).__name__}: {error}") from error
         raise AssertionError("unreachable")
 
     def close(self) -> None:
-        """Close the connection of this thread."""
-        connection: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
-        if connection is not None:
+        """Close the connections of all threads, which must have come to their end."""
+        for connection in self._opened:
             connection.close()
-            self._own.connection = None
 
     def resource(self, api_version: str, kind: str) -> Resource | None:
         """How objects of a kind are addressed; None for a kind that the server does not know."""
@@ -97,6 +95,14 @@ class Api:
                 if "/" not in text(entry.get("name"))
             }
         return self._resources[api_version].get(kind)
+
+    def _connection(self) -> http.client.HTTPConnection:
+        """The one of this thread."""
+        known: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
+        if known is None:
+            known = self._own.connection = http.client.HTTPConnection(self.host, self.port, timeout=_SECONDS)
+            self._opened.append(known)
+        return known
 
 
 def root_of(api_version: str) -> str:

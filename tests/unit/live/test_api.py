@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, ClassVar
 
@@ -67,6 +68,14 @@ def api(socket_enabled: object) -> Iterator[Api]:
 def test_one_connection_carries_many_questions(api: Api) -> None:
     assert [api.ask("GET", path).body["path"] for path in ("/a", "/b", "/c")] == ["/a", "/b", "/c"]
     assert len(Handler.clients) == 1
+
+
+def test_every_thread_has_its_own_and_all_are_closed(api: Api) -> None:
+    with ThreadPoolExecutor(1) as other:
+        other.submit(api.ask, "GET", "/a").result()
+    api.ask("GET", "/b")
+    assert len(Handler.clients) == 2
+    api.close()
 
 
 def test_a_connection_that_was_closed_is_opened_again(api: Api) -> None:

@@ -16,6 +16,7 @@ import yaml
 
 from harness.flux.kinds import HELM_RELEASE, KUSTOMIZATION, source_kind
 from harness.flux.sources import reference_of
+from harness.live.account import Span
 from harness.live.beside import IMAGE, Container, host_of, publish
 from harness.live.bootstrap_base import Journal
 from harness.live.bootstrap_flux import ensure_flux, ensure_sync
@@ -36,12 +37,13 @@ from harness.live.watch import bell
 from harness.model import NotEvaluated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from harness.flux.workspace import Workspace
     from harness.flux.world import World
     from harness.live.cluster import Cluster
+    from harness.live.kubectl import Kubectl
     from harness.live.overlay import Beside
     from harness.model import Object
 
@@ -63,15 +65,19 @@ class Choice:
     phase: str = "ready"
     timeout: float = 1500
     registry_image: str = ""
+    upgrade_from: str = ""
 
 
 @dataclass
 class Times:
-    """Seconds of each phase, and of each object of Flux from the sync until it was first ready."""
+    """When the phases of a run were, counted in seconds from its beginning, and how long after the sync each object of Flux was first ready."""
 
-    phases: dict[str, float] = field(default_factory=dict)
+    phases: dict[str, Span] = field(default_factory=dict)
     objects: dict[Key, float] = field(default_factory=dict)
     clock: Clock = field(default_factory=Clock)
+
+    def __post_init__(self) -> None:
+        self.began = self.clock.now()
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -80,18 +86,13 @@ class Times:
         try:
             yield
         finally:
-            self.phases[name] = self.phases.get(name, 0.0) + self.clock.now() - start
+            self.phases[name] = Span(name, start - self.began, self.clock.now() - start)
 
     def saw(self, tree: Tree, since: float) -> None:
         """Note what is ready for the first time."""
         unready = {status.key for status in tree.unready}
         for key in tree.statuses.keys() - unready - self.objects.keys():
             self.objects[key] = self.clock.now() - since
-
-    def lines(self) -> list[str]:
-        """The phases in their order, and the slowest objects."""
-        slow = sorted(self.objects.items(), key=lambda pair: -pair[1])[:10]
-        return [f"{name}: {seconds:.1f} s" for name, seconds in self.phases.items()] + [f"{key} ready after {seconds:.0f} s" for key, seconds in slow]
 
 
 @dataclass(repr=False)
@@ -101,6 +102,7 @@ class Platform:
     cluster: Cluster
     world: World
     workspace: Workspace
+    choice: Choice = field(default_factory=Choice)
     beside: Beside | None = None
     overlay: Overlay | None = None
     facts: Facts | None = None
@@ -181,6 +183,7 @@ def bring_up(platform: Platform, choice: Choice, *, tell: Tell = lambda _text: N
         WaitError: the registry does not answer.
         RunError: a program failed.
     """
+    platform.choice = choice
     if platform.cluster.foreign:
         platform.phase, platform.tree = "ready", Tree(platform.cluster.kubectl.list(*KINDS), platform.expected)
         return
@@ -367,11 +370,11 @@ def _sync(platform: Platform, _choice: Choice) -> None:
         path.joinpath("sync.yaml").write_text(yaml.safe_dump_all(platform.overlay.objects, sort_keys=False), encoding="utf-8")
         path.joinpath("kustomization.yaml").write_text("resources: [sync.yaml]\n", encoding="utf-8")
         ensure_sync(kubectl, path, platform.journal, timeout=_ROLLOUT)
-    _ask_now(platform, [Key(item["kind"], item["metadata"]["namespace"], item["metadata"]["name"]) for item in platform.overlay.objects])
+    ask_now(kubectl, *[Key(item["kind"], item["metadata"]["namespace"], item["metadata"]["name"]) for item in platform.overlay.objects])
 
 
-def _ask_now(platform: Platform, keys: Iterable[Key]) -> None:
+def ask_now(kubectl: Kubectl, *keys: Key) -> None:
     """Let Flux look at objects now and not at their next interval (the annotation of ``flux reconcile``)."""
     for key in keys:
         when = f"reconcile.fluxcd.io/requestedAt={time.time_ns()}"
-        platform.cluster.kubectl("annotate", "--overwrite", f"--namespace={key.namespace}", f"{key.kind.lower()}/{key.name}", when)
+        kubectl("annotate", "--overwrite", f"--namespace={key.namespace}", f"{key.kind.lower()}/{key.name}", when)

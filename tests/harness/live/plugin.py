@@ -6,6 +6,7 @@ with them. What prevents the tier from running is said in one line and ends the 
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from contextlib import nullcontext
@@ -17,9 +18,10 @@ import pytest
 
 from harness.flux.workspace import Options, Workspace
 from harness.live import cluster as live
+from harness.live.account import Account, Span
 from harness.live.beside import host_of
 from harness.live.bootstrap_base import BootstrapError, Journal
-from harness.live.bringup import PHASES, Choice, Platform, bring_up, chains_of, container_of, left_out
+from harness.live.bringup import PHASES, Choice, Platform, Times, bring_up, chains_of, container_of, left_out
 from harness.live.diagnose import bundle
 from harness.live.facts import FactsError
 from harness.live.findings import LiveError, NotEvaluatedError, properties
@@ -28,6 +30,7 @@ from harness.live.oci import RegistryError
 from harness.live.overlay import OverlayError
 from harness.live.proofs import EACH, MARKER, Proofs, check_arguments, terms_of
 from harness.live.run import RunError
+from harness.live.tree import provenance
 from harness.live.wait import WaitError
 from harness.live.web import WebError
 from harness.model import NotEvaluated
@@ -57,7 +60,8 @@ PLATFORM: Final = pytest.StashKey[Platform]()
 ENTRIES: Final = pytest.StashKey[list[NotEvaluated]]()
 BUNDLE: Final = pytest.StashKey[Path]()
 SAID: Final = pytest.StashKey[BaseException]()
-TIMES: Final = pytest.StashKey[dict[str, float]]()
+TIMES: Final = pytest.StashKey[Times]()
+RESULTS: Final = pytest.StashKey[list[Span]]()
 PROOFS: Final = pytest.StashKey[Proofs]()
 
 
@@ -77,12 +81,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--phase", choices=PHASES, default=PHASES[-1], help="stop after this phase of bringing the platform up (default: %(default)s)")
     group.addoption("--fast", action="store_true", help="leave out the proofs that take long: chaos and upgrade")
+    group.addoption("--upgrade-from", default="", metavar="COMMIT", help="the commit that the upgrade starts from (default: the merge base with the trunk)")
     group.addoption("--at-once", type=int, default=_AT_ONCE, metavar="N", help="how many proofs may run at the same time (default: %(default)s)")
     group.addoption("--ready-timeout", type=float, default=1500, metavar="SECONDS", help="how long Flux may take to be ready (default: %(default)s)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[ENTRIES], config.stash[TIMES] = [], {}
+    config.stash[ENTRIES], config.stash[RESULTS], config.stash[TIMES] = [], [], Times()
     config.addinivalue_line("markers", MARKER)
     config.addinivalue_line("markers", EACH)
     # The other tiers run without a network; this one is about it.
@@ -139,9 +144,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def cluster(request: pytest.FixtureRequest) -> live.Cluster:
     """The kind cluster, made by pytest-kind's fixture as this tier's options say."""
     known = request.config.stash[CLUSTER]
-    started = time.monotonic()
-    request.getfixturevalue("kind_cluster")
-    request.config.stash[TIMES]["phase cluster"] = time.monotonic() - started
+    with request.config.stash[TIMES].phase("cluster"):
+        request.getfixturevalue("kind_cluster")
     return known
 
 
@@ -158,7 +162,9 @@ def platform(cluster: live.Cluster, request: pytest.FixtureRequest, record_tests
     workspace, world = config.stash[WORLD]
     choice = _choice(config)
     beside = None if cluster.foreign else container_of(cluster, host_of(world), choice)
-    found = config.stash[PLATFORM] = Platform(cluster, world, workspace, journal=Journal(lambda text: _tell(config, text)), entries=config.stash[ENTRIES])
+    found = config.stash[PLATFORM] = Platform(
+        cluster, world, workspace, journal=Journal(lambda text: _tell(config, text)), entries=config.stash[ENTRIES], times=config.stash[TIMES]
+    )
     try:
         bring_up(found, choice, tell=lambda text: _tell(config, text))
         config.stash[ENTRIES] += found.overlay.not_evaluated if found.overlay is not None else []
@@ -174,7 +180,9 @@ def platform(cluster: live.Cluster, request: pytest.FixtureRequest, record_tests
         found.forwards.close()
         for entry in config.stash[ENTRIES]:
             record_testsuite_property("not evaluated", f"{entry.subject}: {entry.what}: {entry.why}")
-        for line in (*(found.overlay.changed if found.overlay is not None else ()), *found.times.lines()):
+        account = _account(config)
+        _write(config, account)
+        for line in (*(found.overlay.changed if found.overlay is not None else ()), *account.lines()):
             record_testsuite_property("live", line)
         for note in found.notes:
             record_testsuite_property("note", note)
@@ -201,7 +209,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     config = item.config
     if call.when == "call" and PROOFS in config.stash and config.stash[PROOFS].has(item):
         # Not how long the session waited for it, which depends on what else ran.
-        report.duration = config.stash[TIMES][item.nodeid.rpartition("::")[2]] = config.stash[PROOFS].seconds(item)
+        job = config.stash[PROOFS].job(item)
+        report.duration = job.seconds
+        began = config.stash[TIMES].began
+        config.stash[RESULTS].append(Span(job.name, job.started - began if job.started else 0.0, job.seconds, _result(call.excinfo)))
     error = call.excinfo.value if call.excinfo is not None else None
     if isinstance(error, NotEvaluatedError):
         config.stash[ENTRIES].append(error.entry)
@@ -235,15 +246,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if platform is not None and platform.overlay is not None:
         for line in platform.overlay.changed:
             terminalreporter.line(f"overlay: {line}")
-    for line in platform.times.lines() if platform is not None else ():
+    account = _account(config)
+    for line in account.lines():
         terminalreporter.line(f"time: {line}")
-    for note in platform.notes if platform is not None else ():
+    for note in account.notes:
         terminalreporter.line(f"note: {note}")
-    for seen in platform.reds if platform is not None else ():
+    for seen in account.reds:
         terminalreporter.line(f"red: {seen}")
-    slow = sorted(config.stash[TIMES].items(), key=lambda pair: -pair[1])[:10]
-    for name, seconds in slow:
-        terminalreporter.line(f"time: {name}: {seconds:.1f} s")
     entries: list[NotEvaluated] = config.stash[ENTRIES]
     for line in ledger(entries, full=config.getoption("--ledger")):
         terminalreporter.line(f"not evaluated: {line}")
@@ -289,7 +298,7 @@ def _choice(config: pytest.Config) -> Choice:
     option: Any = config.option
     if not hasattr(option, "phase"):
         raise live.CannotRunError(_ALONE)
-    return Choice(tuple(option.only), tuple(option.without), option.phase, option.ready_timeout, option.registry_image or "")
+    return Choice(tuple(option.only), tuple(option.without), option.phase, option.ready_timeout, option.registry_image or "", option.upgrade_from)
 
 
 def _leave_bundle(config: pytest.Config, why: str) -> None:
@@ -321,6 +330,33 @@ def _tell(config: pytest.Config, text: str) -> None:
             reporter.ensure_newline()
             reporter.write_line(text[:300])
             reporter.flush()
+
+
+def _result(raised: pytest.ExceptionInfo[BaseException] | None) -> str:
+    """What a proof came to, in one word."""
+    if raised is None:
+        return "passed"
+    return "not evaluated" if isinstance(raised.value, NotEvaluatedError) else "failed"
+
+
+def _account(config: pytest.Config) -> Account:
+    """The account of the run so far."""
+    times, platform = config.stash[TIMES], config.stash.get(PLATFORM, None)
+    found = Account(phases=list(times.phases.values()), proofs=config.stash[RESULTS], wall=times.clock.now() - times.began, ledger=config.stash[ENTRIES])
+    if platform is not None:
+        found.cluster, found.commit = platform.world.cluster.name, provenance(platform.workspace.root).revision
+        found.kubernetes = platform.facts.kubernetes if platform.facts is not None else ""
+        found.digest = platform.beside.tree.digest if platform.beside is not None else ""
+        found.objects = {str(key): seconds for key, seconds in times.objects.items()}
+        found.reds, found.notes = platform.reds, platform.notes
+    return found
+
+
+def _write(config: pytest.Config, account: Account) -> None:
+    """Leave the account of the run beside its other reports."""
+    folder = Path(config.rootpath, _REPORTS)
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.joinpath("run.json").write_text(json.dumps(account.json(), indent=1) + "\n", encoding="utf-8")
 
 
 def needs(platform: Platform, phase: str) -> None:

@@ -100,9 +100,9 @@ class Proofs:
         job, terms = self._jobs[item.nodeid]
         self.jobs.result(job, terms.seconds, tell=tell)
 
-    def seconds(self, item: pytest.Item) -> float:
-        """How long it ran."""
-        return self._jobs[item.nodeid][0].seconds
+    def job(self, item: pytest.Item) -> Job:
+        """The job that a test is."""
+        return self._jobs[item.nodeid][0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from harness.flux.workspace import Options, Workspace
 from harness.live import bringup
+from harness.live.account import Span
 from harness.live.bootstrap_sealing import Pair, keys_of, new_pair
 from harness.live.bringup import Choice, Platform, Times, bring_up, wait_for_flux
 from harness.live.cluster import Cluster, Programs, Wanted
@@ -265,7 +266,7 @@ def test_times_keep_the_first_readiness() -> None:
     assert times.objects == {Key("Kustomization", "b", "a"): 5}
     with times.phase("one"):
         time.seconds += 2
-    assert times.lines() == ["one: 2.0 s", "Kustomization/b/a ready after 5 s"]
+    assert times.phases == {"one": Span("one", 9, 2)}
 
 
 def test_what_a_proof_leaves_open_goes_to_the_ledger(world: World) -> None:

@@ -10,10 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from harness.live.chaos import (
-    HELD,
-    KEPT,
-    KILLED,
-    RECOVERS,
     WORKLOADS,
     Small,
     all_of,
@@ -34,6 +30,7 @@ from harness.live.findings import NotEvaluatedError, expect
 from harness.live.forwards import Client
 from harness.live.load import Load
 from harness.live.readiness import KINDS, Key, Tree
+from harness.live.rules_chaos import HELD, KEPT, KILLED, RECOVERS
 from harness.live.wait import WaitError, wait
 
 if TYPE_CHECKING:

@@ -6,34 +6,14 @@ import pytest
 from harness.live.bringup import Choice, Platform, bring_up
 from harness.live.chaos import settle
 from harness.live.entry import entry_of
-from harness.live.findings import LiveRule, NotEvaluatedError, expect
+from harness.live.findings import NotEvaluatedError, expect
 from harness.live.load import Load
 from harness.live.readiness import KINDS
+from harness.live.rules_chaos import CLEAN, SERVED, UPGRADED
 from harness.live.upgrade import before, earlier, left_behind
 
 #: The part of the requests that may fail, and the seconds between two right answers.
 BUDGET, GAP = 0.005, 5.0
-UPGRADED = LiveRule(
-    id="LIV901",
-    title="the platform moves from an earlier commit to this one, and Flux reports everything ready",
-    why="a cluster gets every commit as a change of what runs, never from empty",
-    fix="follow the root cause; what cannot be changed in place needs a new name or a step in between",
-    controls=("NIST-CM-3",),
-)
-SERVED = LiveRule(
-    id="LIV902",
-    title="requests through the ingress are served while the platform moves to this commit",
-    why="an upgrade that is an outage is put off, and then it is a bigger one",
-    fix="see what was replaced: replicas, readiness probes, maxUnavailable, a controller that drops its address",
-    controls=("NIST-SC-24",),
-)
-CLEAN = LiveRule(
-    id="LIV903",
-    title="nothing of the earlier commit is left behind that this one does not have",
-    why="what nobody lists nobody updates or removes: a forgotten role or Service stays for years",
-    fix="see spec.prune of the Kustomization that made it, and whether it was renamed",
-    controls=("NIST-CM-8",),
-)
 
 
 @pytest.mark.proof(breaks=("*",), seconds=1800, long=True)

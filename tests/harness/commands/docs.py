@@ -1,10 +1,11 @@
-"""Rewrite what is generated: tests/CATALOG.md and the marked table of clusters/README.md. With --check, only say whether they are current."""
+"""Rewrite what is generated: tests/CATALOG.md, tests/LIVE.md, docs/compliance.md and the marked tables. With --check, only say whether they are current."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from harness.commands.common import CommandError, out
+from harness.live.catalog import CATALOG, catalog
 from harness.report.components import MarkersError
 from harness.report.generated import generated_files
 
@@ -23,7 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(workspace: Workspace, options: argparse.Namespace) -> int:
     stale = False
     try:
-        documents = generated_files(workspace)
+        documents = [*generated_files(workspace), (CATALOG, catalog())]
     except MarkersError as error:
         raise CommandError(str(error)) from error
     for path, text in documents:

@@ -49,15 +49,18 @@ class Account:
     reds: list[Red] = field(default_factory=list)
     ledger: list[NotEvaluated] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    memory: int = 0
+    """The most bytes that the programs on the nodes held; 0 where nobody could look."""
 
     def lines(self) -> list[str]:
         """Where the time goes, as a chart over time, with the sums."""
         together = sum(span.seconds for span in self.proofs)
         spent = union(self.proofs)
         saved = f", {together / spent:.1f} at once" if spent > 0 else ""
+        memory = [f"{self.memory / 2**30:.1f} GiB of memory at the most, without the page cache"] if self.memory else []
         found = [f"{self.wall:.0f} s in all: phases {sum(span.seconds for span in self.phases):.0f} s, proofs {together:.0f} s of work in {spent:.0f} s{saved}"]
         slow = sorted(self.objects.items(), key=lambda pair: -pair[1])[:_SLOW]
-        return found + chart([*self.phases, *self.proofs], self.wall) + [f"{name} ready {seconds:.0f} s after the sync" for name, seconds in slow]
+        return found + memory + chart([*self.phases, *self.proofs], self.wall) + [f"{name} ready {seconds:.0f} s after the sync" for name, seconds in slow]
 
     def json(self) -> dict[str, Any]:
         """Everything, as what JSON can hold."""
@@ -67,6 +70,7 @@ class Account:
             "kubernetes": self.kubernetes,
             "artifact": self.digest,
             "seconds": round(self.wall, 1),
+            "memory": self.memory,
             "phases": [_span(span) for span in self.phases],
             "proofs": [_span(span) for span in self.proofs],
             "ready": {name: round(seconds, 1) for name, seconds in sorted(self.objects.items())},

@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from harness.live.bootstrap_base import BootstrapError
-from harness.live.findings import LiveRule, NotEvaluatedError
+from harness.live.findings import NotEvaluatedError
 from harness.live.readiness import KINDS, Tree
 from harness.live.vault import VaultUp
 from harness.live.wait import wait
@@ -33,35 +33,6 @@ WORKLOADS: Final = ("deployments.apps", "statefulsets.apps", "daemonsets.apps")
 _KEPT: Final = "/var/tmp/plimsoll-kept"  # noqa: S108 - in the node, which only this run enters
 #: Bytes that the small volume has beyond what lies on it.
 _ROOM: Final = 16 * 2**20
-
-RECOVERS: Final = LiveRule(
-    id="LIV951",
-    title="after its node restarted the platform comes back by itself, but for what docs/operations.md says a person does",
-    why="nodes restart at night; what nobody was told to do by hand nobody does",
-    fix="see what is not ready and why; if a person has to act, write it into docs/operations.md",
-    controls=("NIST-CP-10",),
-)
-KILLED: Final = LiveRule(
-    id="LIV952",
-    title="requests are served while every controller is killed, and the controllers come back",
-    why="a control plane that is away must not be an outage of what it controls",
-    fix="see which controller is in the way of requests, or does not come back",
-    controls=("NIST-CP-10", "NIST-SC-24"),
-)
-KEPT: Final = LiveRule(
-    id="LIV953",
-    title="with its registry unreachable Flux says so and keeps what it has",
-    why="docs/operations.md, Unreachable registry: nothing changes, nothing is lost",
-    fix="see what changed: a source that loses its artifact, or a Kustomization that prunes for want of one",
-    controls=("NIST-CP-10", "NIST-SC-24"),
-)
-HELD: Final = LiveRule(
-    id="LIV954",
-    title="Loki answers while its volume is full, says that it cannot write, and keeps what it accepted once there is room again",
-    why="the logs of the hour in which a disk ran full are the ones that somebody will ask for",
-    fix="see Loki's log and the metric loki_ingester_wal_disk_full_failures_total",
-    controls=("NIST-AU-5",),
-)
 
 
 def workloads_unready(bodies: list[dict[str, Any]]) -> list[str]:
@@ -92,9 +63,10 @@ def settle(platform: Platform, timeout: float) -> None:
 
 def nodes_of(cluster: Cluster) -> list[str]:
     """The containers that are the cluster's nodes. Raises NotEvaluatedError for a cluster whose nodes cannot be entered from here."""
-    if cluster.foreign:
+    found = cluster.nodes()
+    if not found:
         raise NotEvaluatedError("nodes", "live proof", "the nodes of this cluster cannot be touched from here")
-    return sorted(str(item["metadata"]["name"]) for item in cluster.kubectl.list("nodes"))
+    return found
 
 
 def restart(cluster: Cluster, node: str) -> None:

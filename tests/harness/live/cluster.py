@@ -111,6 +111,12 @@ class Cluster:
         """Whether kind knows the cluster."""
         return self.wanted.name in self._runner([self.tools.kind, "get", "clusters"]).stdout.splitlines()
 
+    def nodes(self) -> list[str]:
+        """The containers that are its nodes; none for a cluster that is not kind's, whose nodes cannot be entered from here."""
+        if self.foreign:
+            return []
+        return sorted(self._runner([self.tools.kind, "get", "nodes", f"--name={self.wanted.name}"]).stdout.split())
+
     def create(self) -> None:
         """Make the cluster unless it is there. Whatever interrupts it, Ctrl-C too, leaves no half of it behind unless it is to be kept.
 

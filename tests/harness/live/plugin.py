@@ -26,6 +26,7 @@ from harness.live.diagnose import bundle
 from harness.live.facts import FactsError
 from harness.live.findings import LiveError, NotEvaluatedError, properties
 from harness.live.kindconfig import OptionError
+from harness.live.memory import Peak, held
 from harness.live.oci import RegistryError
 from harness.live.overlay import OverlayError
 from harness.live.proofs import EACH, MARKER, Proofs, check_arguments, terms_of
@@ -61,6 +62,7 @@ ENTRIES: Final = pytest.StashKey[list[NotEvaluated]]()
 BUNDLE: Final = pytest.StashKey[Path]()
 SAID: Final = pytest.StashKey[BaseException]()
 TIMES: Final = pytest.StashKey[Times]()
+MEMORY: Final = pytest.StashKey[int]()
 RESULTS: Final = pytest.StashKey[list[Span]]()
 PROOFS: Final = pytest.StashKey[Proofs]()
 
@@ -165,6 +167,8 @@ def platform(cluster: live.Cluster, request: pytest.FixtureRequest, record_tests
     found = config.stash[PLATFORM] = Platform(
         cluster, world, workspace, journal=Journal(lambda text: _tell(config, text)), entries=config.stash[ENTRIES], times=config.stash[TIMES]
     )
+    peak = Peak(lambda: held(cluster, cluster.nodes()))
+    peak.start()
     try:
         bring_up(found, choice, tell=lambda text: _tell(config, text))
         config.stash[ENTRIES] += found.overlay.not_evaluated if found.overlay is not None else []
@@ -178,6 +182,7 @@ def platform(cluster: live.Cluster, request: pytest.FixtureRequest, record_tests
             for name in config.stash[PROOFS].jobs.close():
                 _tell(config, f"{name} has not ended: what it broke may still be broken")
         found.forwards.close()
+        config.stash[MEMORY] = peak.stop()
         for entry in config.stash[ENTRIES]:
             record_testsuite_property("not evaluated", f"{entry.subject}: {entry.what}: {entry.why}")
         account = _account(config)
@@ -343,6 +348,7 @@ def _account(config: pytest.Config) -> Account:
     """The account of the run so far."""
     times, platform = config.stash[TIMES], config.stash.get(PLATFORM, None)
     found = Account(phases=list(times.phases.values()), proofs=config.stash[RESULTS], wall=times.clock.now() - times.began, ledger=config.stash[ENTRIES])
+    found.memory = config.stash.get(MEMORY, 0)
     if platform is not None:
         found.cluster, found.commit = platform.world.cluster.name, provenance(platform.workspace.root).revision
         found.kubernetes = platform.facts.kubernetes if platform.facts is not None else ""

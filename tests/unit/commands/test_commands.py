@@ -298,6 +298,11 @@ class TestExplain:
     def test_the_rules_of_waivers_too(self, command: Callable[..., Said]) -> None:
         assert command("explain", "REP203").code == 0
 
+    def test_a_rule_of_the_live_tier(self, command: Callable[..., Said]) -> None:
+        said = command("explain", "liv951").out.splitlines()
+        assert said[0].startswith("LIV951  ")
+        assert said[1] == "  applies   a running cluster"
+
     def test_all_of_them(self, command: Callable[..., Said]) -> None:
         listed = [line.split()[0] for line in command("explain").out.splitlines()]
         assert {rule.id for rule in all_rules()} <= set(listed)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from harness.live.diagnose import unready_containers
-from harness.live.findings import AUDITED, NODES_READY, SYSTEM_READY, NotEvaluatedError, expect
+from harness.live.findings import NotEvaluatedError, expect
 from harness.live.kindconfig import AUDIT_LOG
+from harness.live.rules_ground import AUDITED, NODES_READY, SYSTEM_READY
 from harness.live.wait import WaitError, wait
 
 if TYPE_CHECKING:

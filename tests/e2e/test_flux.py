@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.live.findings import INVENTORY, RECONCILED, REVISION, NotEvaluatedError, expect
+from harness.live.findings import NotEvaluatedError, expect
 from harness.live.plugin import needs
 from harness.live.readiness import KINDS, Key, State, Tree
+from harness.live.rules_sync import INVENTORY, RECONCILED, REVISION
 
 if TYPE_CHECKING:
     from harness.live.bringup import Platform

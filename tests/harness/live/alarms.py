@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from harness.live import faults
 from harness.live.findings import LiveError
 from harness.live.metrics import NAMESPACE
-from harness.live.red import SEEN_RED
+from harness.live.rules_ground import SEEN_RED
 from harness.live.rules_metrics import PROVOKED
 from harness.live.wait import Waiter, WaitError, wait
 from harness.model.shapes import items, mapping, text

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from harness.live.findings import LiveError, LiveRule, NotEvaluatedError
+from harness.live.findings import LiveError, NotEvaluatedError
+from harness.live.rules_ground import MENDED, SEEN_RED
 from harness.live.run import RunError
 from harness.live.wait import Clock, Waiter, WaitError
 
@@ -15,19 +16,6 @@ if TYPE_CHECKING:
 
 #: Characters of what was observed, in the list of red proofs.
 _SHOWN: Final = 160
-
-SEEN_RED: Final = LiveRule(
-    id="LIV104",
-    title="every probe fails when the hop that it is about is broken",
-    why="a probe that holds on a broken platform proves nothing on a whole one",
-    fix="look at something that only the hop brings about, or break it where the probe looks",
-)
-MENDED: Final = LiveRule(
-    id="LIV105",
-    title="every probe holds before its hop is broken, and again once it is mended",
-    why="a platform that does not come back from a fault is not the one that was promised; and what follows would run on a broken one",
-    fix="see what keeps the hop from coming back; the diagnostics bundle has its events and logs",
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from conftest import Fleet, Said
 
 TESTS = Path(__file__).parents[2]
-DOCUMENTS = ("tests/CATALOG.md", "clusters/README.md", "docs/compliance.md")
+DOCUMENTS = ("tests/CATALOG.md", "clusters/README.md", "docs/compliance.md", "tests/LIVE.md")
 #: Every command that does something: by itself, or in a group.
 LEAVES = [(name, member) if member else (name,) for name, command in COMMANDS.items() for member in getattr(command, "COMMANDS", ("",))]
 

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from harness.live.findings import NODES_READY, LiveError, NotEvaluatedError
+from harness.live.findings import LiveError, NotEvaluatedError
 from harness.live.red import observed, red
+from harness.live.rules_ground import NODES_READY
 from harness.live.run import RunError
 from harness.live.wait import WaitTimeoutError
 from unit.live.fakes import Time

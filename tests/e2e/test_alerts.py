@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from harness.live import broken, faults
-from harness.live.alarms import Provocation, Wanted, loaded, notified, provoke, receivers_of, receiving, tables_unlike
+from harness.live.alarms import Provocation, Wanted, cut_off, loaded, notified, provoke, receivers_of, receiving, tables_unlike
 from harness.live.findings import NotEvaluatedError, expect
 from harness.live.listener import listening
 from harness.live.metrics import NAMESPACE, alertmanager_of, prometheus_of, unready
@@ -47,13 +47,14 @@ class Fault:
 
 
 def _without(name: str, namespace: str = NAMESPACE) -> Callable[[Platform], Any]:
-    """Without one NetworkPolicy of the platform."""
+    """Prometheus without one NetworkPolicy of the platform."""
 
     def breaking(platform: Platform) -> Any:
         item = platform.world.find("NetworkPolicy.networking.k8s.io", namespace, name)
         if item is None:
             raise NotEvaluatedError(f"NetworkPolicy/{namespace}/{name}", "fault", "the model has no such object")
-        return faults.deleted(platform.cluster.kubectl, _POLICY, name, namespace, suspending=faults.maker(item))
+        gone = faults.deleted(platform.cluster.kubectl, _POLICY, name, namespace, suspending=faults.maker(item))
+        return cut_off(platform.cluster, gone)
 
     return breaking
 

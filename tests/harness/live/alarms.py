@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.live import faults
-from harness.live.findings import LiveError
+from harness.live.findings import LiveError, NotEvaluatedError
 from harness.live.metrics import NAMESPACE
 from harness.live.rules_ground import SEEN_RED
 from harness.live.rules_metrics import PROVOKED
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from harness.flux.world import World
     from harness.live.bringup import Platform
+    from harness.live.cluster import Cluster
     from harness.live.kubectl import Kubectl
     from harness.live.listener import Listener
 
@@ -31,6 +32,16 @@ if TYPE_CHECKING:
 HOOKS: Final = "alertmanager-webhook"
 _ALERTMANAGER: Final = "alertmanager-kube-prometheus-stack-alertmanager-0"
 _PROMETHEUS: Final = "prometheus-kube-prometheus-stack-prometheus-0"
+#: Closes what Prometheus has open, all but its watches of the API server.
+_CUT: Final = """
+for folder in /proc/[0-9]*; do
+  IFS= read -r -d '' program 2>/dev/null < "$folder/cmdline"
+  if [ "$program" = /bin/prometheus ]; then
+    nsenter --target "${folder#/proc/}" --net ss --kill --tcp state established '( dport != :6443 )' > /dev/null
+  fi
+done
+"""
+_CUTS: Final = 4
 #: The annotation with which a pod is changed, so that its kubelet looks at once whether its volumes are.
 _NUDGE: Final = "plimsoll.example.com/nudge"
 
@@ -125,6 +136,29 @@ def provoke(
 def nudge(kubectl: Kubectl, pod: str, namespace: str = NAMESPACE) -> None:
     """Have a pod's kubelet look at its volumes now instead of within a minute and a half."""
     kubectl("annotate", "pods", pod, f"--namespace={namespace}", "--overwrite", f"{_NUDGE}={time.time_ns()}")
+
+
+@contextmanager
+def cut_off(cluster: Cluster, gone: AbstractContextManager[object]) -> Iterator[None]:
+    """Prometheus without something that lets it reach others: what it has open is closed too, because policies let what is established go on.
+
+    Raises:
+        NotEvaluatedError: the nodes of the cluster cannot be entered from here.
+    """
+    if cluster.foreign:
+        raise NotEvaluatedError(cluster.wanted.name, "fault", "the nodes of this cluster cannot be entered from here")
+    node = cluster.kubectl.json("get", "pods", _PROMETHEUS, f"--namespace={NAMESPACE}")["spec"]["nodeName"]
+    left = [_CUTS]
+
+    def cut() -> bool:
+        cluster.docker("exec", node, "bash", "-c", _CUT)
+        left[0] -= 1
+        return not left[0]
+
+    with gone:
+        # It opens them again at once, until the policy is in force.
+        wait(cut, timeout=60, delay=1.0)
+        yield
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from harness.live.alarms import Provocation, Wanted, notified, provoke, tables_unlike
-from harness.live.findings import LiveError
+from harness.live.alarms import HOOKS, Provocation, Wanted, cut_off, loaded, notified, provoke, receiving, tables_unlike
+from harness.live.findings import LiveError, NotEvaluatedError
 from harness.live.listener import Listener, listening
 from harness.live.red import red
 from unit.live.fakes import Time
@@ -124,3 +124,60 @@ def test_notification_of_another_shape_is_left_out() -> None:
     listener.take("/", b"[1]")
     listener.take("/", b'{"receiver": "a", "alerts": "none"}')
     assert notified(listener) == []
+
+
+class Cluster:
+    """A kubectl and a docker that keep what they are asked."""
+
+    def __init__(self, *, foreign: bool = False) -> None:
+        self.foreign, self.kubectl, self.wanted = foreign, self, SimpleNamespace(name="plimsoll")
+        self.said: list[Any] = []
+
+    def json(self, *_arguments: str) -> dict[str, Any]:
+        return {"spec": {"nodeName": "node"}, "data": {"url": "b2xk", "watchdog-url": "b2xk"}}
+
+    def docker(self, *arguments: str) -> str:
+        self.said.append(arguments[:2])
+        return ""
+
+    def list(self, *_kinds: str, **_more: str) -> list[dict[str, Any]]:
+        return [{"data": {"monitoring-mine-123.yaml": ""}}]
+
+    def apply(self, objects: list[dict[str, Any]]) -> None:
+        self.said += [f"apply {each['kind']}" for each in objects]
+
+    def delete(self, kind: str, name: str, _namespace: str, *, timeout: float) -> None:
+        assert timeout > 0
+        self.said.append(f"delete {kind} {name}")
+
+    def __call__(self, *arguments: str) -> str:
+        self.said.append(" ".join(arguments[:3]) + "".join(part for part in arguments if part.startswith("--patch=")))
+        return ""
+
+
+def test_what_is_established_is_cut_while_something_is_gone() -> None:
+    cluster = Cluster()
+    with cut_off(cluster, nullcontext()):  # type: ignore[arg-type]
+        assert set(cluster.said) == {("exec", "node")}
+    with pytest.raises(NotEvaluatedError, match="cannot be entered"), cut_off(Cluster(foreign=True), nullcontext()):  # type: ignore[arg-type]
+        pass
+
+
+def test_rule_is_loaded_once_it_is_written_down() -> None:
+    cluster = Cluster()
+    rule = {"apiVersion": "monitoring.coreos.com/v1", "kind": "PrometheusRule", "metadata": {"name": "mine", "namespace": "monitoring"}}
+    with loaded(cluster, rule):  # type: ignore[arg-type]
+        assert cluster.said == ["apply PrometheusRule", "annotate pods prometheus-kube-prometheus-stack-prometheus-0"]
+    assert cluster.said[-1] == "delete PrometheusRule.v1.monitoring.coreos.com mine"
+
+
+def test_receivers_are_led_to_the_listener_and_back() -> None:
+    cluster = Cluster()
+    with receiving(cluster, Listener("192.0.2.9", 80)):  # type: ignore[arg-type]
+        pass
+    patches = [text for text in cluster.said if str(text).startswith(f"patch secrets {HOOKS}")]
+    assert len(patches) == 2
+    assert "aHR0cDovLzE5Mi4wLjIuOTo4MC91cmw=" in patches[0]
+    assert '"url": "b2xk"' in patches[1]
+    assert cluster.said[0] == "apply NetworkPolicy"
+    assert cluster.said[-1].startswith("delete NetworkPolicy")

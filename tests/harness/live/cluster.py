@@ -16,6 +16,8 @@ from harness.live.run import RunError, Runner, run
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from harness.live.reader import Reader
+
 #: Seconds for ``kind create cluster``: the image may have to be pulled first.
 CREATE: Final = 900.0
 _READY: Final = "5m"
@@ -83,13 +85,15 @@ class Cluster:
         self.folder = folder
         self._runner = runner
         self.kubeconfig = wanted.kubeconfig or folder / "kubeconfig"
+        #: What answers kubectl's plain questions, once the API server can be asked.
+        self.reader: Reader | None = None
         #: Whether this run made the cluster.
         self.made = False
 
     @property
     def kubectl(self) -> Kubectl:
         """kubectl with this cluster's kubeconfig."""
-        return Kubectl(self.tools.kubectl, self.kubeconfig, runner=self._runner)
+        return Kubectl(self.tools.kubectl, self.kubeconfig, runner=self._runner, reader=self.reader)
 
     def docker(self, *arguments: str, timeout: float = 60) -> str:
         """What a docker command prints. Raises RunError when it fails."""

@@ -9,7 +9,7 @@ import selectors
 import subprocess
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.live.run import RunError, Runner, run
@@ -17,6 +17,8 @@ from harness.live.run import RunError, Runner, run
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
+
+    from harness.live.reader import Reader
 
 #: The name under which the fields that this tier applies are owned.
 MANAGER: Final = "plimsoll"
@@ -37,6 +39,8 @@ class Kubectl:
     kubeconfig: Path
     context: str = ""
     runner: Runner = run
+    reader: Reader | None = field(default=None, repr=False, compare=False)
+    """What answers plain questions in place of a program; None: every question is a program."""
 
     def argv(self, *arguments: str) -> list[str]:
         """The whole command."""
@@ -49,6 +53,9 @@ class Kubectl:
 
     def json(self, *arguments: str, stdin: str | None = None, timeout: float = 60) -> dict[str, Any]:
         """The object that a command with ``--output=json`` answers with."""
+        read = self.reader.answer(arguments) if self.reader is not None and stdin is None else None
+        if read is not None:
+            return read
         text = self(*arguments, "--output=json", stdin=stdin, timeout=timeout)
         try:
             found = json.loads(text)

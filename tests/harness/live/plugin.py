@@ -19,6 +19,7 @@ import pytest
 from harness.flux.workspace import Options, Workspace
 from harness.live import cluster as live
 from harness.live.account import Account, Span
+from harness.live.api import serving
 from harness.live.beside import host_of
 from harness.live.bootstrap_base import BootstrapError, Journal
 from harness.live.bringup import PHASES, Choice, Platform, Times, bring_up, chains_of, container_of, left_out
@@ -30,6 +31,7 @@ from harness.live.memory import Peak, held
 from harness.live.oci import RegistryError
 from harness.live.overlay import OverlayError
 from harness.live.proofs import EACH, MARKER, Proofs, check_arguments, terms_of
+from harness.live.reader import Reader
 from harness.live.run import RunError
 from harness.live.tree import provenance
 from harness.live.wait import WaitError
@@ -143,12 +145,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def cluster(request: pytest.FixtureRequest) -> live.Cluster:
+def cluster(request: pytest.FixtureRequest) -> Iterator[live.Cluster]:
     """The kind cluster, made by pytest-kind's fixture as this tier's options say."""
     known = request.config.stash[CLUSTER]
     with request.config.stash[TIMES].phase("cluster"):
         request.getfixturevalue("kind_cluster")
-    return known
+    with serving(known.kubectl) as api:
+        known.reader = Reader(api)
+        yield known
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,198 @@
+"""One request and what is left of it: a client's trace, followed through the access log, the application's log, its spans and its metrics.
+
+Source of the header: W3C Trace Context, ``traceparent``.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from base64 import b64decode
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from harness.live.findings import NotEvaluatedError
+from harness.live.forwards import Client
+from harness.live.loki import Loki
+from harness.live.run import RunError
+from harness.live.stores import Prometheus, Tempo
+from harness.live.wait import Clock
+from harness.live.web import Tls, WebError, request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from harness.live.bringup import Platform
+    from harness.live.stores import Span
+
+_BILLION: Final = 1_000_000_000
+#: The two that make spans of a request, as they call themselves.
+INGRESS, APPLICATION = "ingress-nginx", "podinfo"
+#: The signals of a request from outside, each with the seconds within which it must be there.
+BUDGETS: Final[Mapping[str, float]] = {
+    # The shipper gathers 2 s; podinfo's lines also wait 3 s for the end of a block.
+    "ingress log": 20.0,
+    "application log": 20.0,
+    # Senders gather 5 s, the collector 2 s.
+    "ingress span": 20.0,
+    "application span": 20.0,
+    # And what is made of spans is sent every 15 s.
+    "ingress metric": 40.0,
+    "application metric": 40.0,
+}
+#: A span that is handed to the collector directly.
+DIRECT: Final = "direct span"
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A trace that a client begins. Ids in hexadecimal."""
+
+    trace: str
+    span: str
+
+    @property
+    def header(self) -> str:
+        """The value of ``traceparent``, sampled."""
+        return f"00-{self.trace}-{self.span}-01"
+
+
+def begin() -> Trace:
+    """A trace that nobody else has."""
+    return Trace(secrets.token_hex(16), secrets.token_hex(8))
+
+
+class Signals:
+    """What is looked at for a request to an application behind the ingress, in the stores of the platform."""
+
+    def __init__(self, platform: Platform, *, clock: Clock | None = None) -> None:
+        """Raises NotEvaluatedError where the tenant's application or the listener's address is not there."""
+        kubectl = platform.cluster.kubectl
+        item = platform.world.find("Ingress.networking.k8s.io", "tenant-a", "podinfo")
+        services = [body for body in kubectl.list("services", namespace="ingress-nginx") if body["spec"].get("type") == "LoadBalancer"]
+        addresses = [str(entry.get("ip")) for body in services for entry in body.get("status", {}).get("loadBalancer", {}).get("ingress") or ()]
+        if item is None or not addresses:
+            raise NotEvaluatedError("tenant-a/podinfo", "a request from outside", "there is no Ingress of it, or no address that nginx listens at")
+        self.host = str(item.get("spec", "rules", 0, "host"))
+        self.authority = authority_of(platform)
+        self._address = (addresses[0], 443)
+        self._clock = clock or Clock()
+        self.loki, self.tempo = Loki(platform.forwards), Tempo(platform.forwards)
+        self.prometheus = Prometheus(platform.forwards, self.authority)
+        self.collector = Client(platform.forwards, "svc/opentelemetry-collector", 4318, "opentelemetry")
+
+    def send(self, path: str = "/api/info", **headers: str) -> Trace:
+        """One HTTPS request from outside, as part of a new trace. Raises WebError when it is not answered with 200."""
+        made = begin()
+        answer = request(self._address, self.host, path, headers={"traceparent": made.header, **headers}, tls=Tls(self.authority))
+        if answer.status != 200:
+            raise WebError(f"{self.host}{path}: status {answer.status}")
+        return made
+
+    def hand_over(self, span: Mapping[str, Any], *, service: str) -> None:
+        """Give the collector a span over OTLP/HTTP. Raises WebError when it does not take it."""
+        body = {"resourceSpans": [{"resource": {"attributes": attributes({"service.name": service})}, "scopeSpans": [{"spans": [span]}]}]}
+        self.collector.json("/v1/traces", method="POST", body=json.dumps(body).encode())
+
+    def look(self, signal: str, made: Trace) -> str:
+        """Whether a signal of a request is there: empty text when it is, else what is there instead."""
+        try:
+            return self._looks[signal](made)
+        except (WebError, RunError) as error:
+            return str(error)
+
+    def follow(self, made: Trace, budgets: Mapping[str, float]) -> tuple[dict[str, str], dict[str, float]]:
+        """Look until every signal is there or its time is up. What was seen last of each (empty text: it is there), and after how many seconds."""
+        start, seen, after = self._clock.now(), dict.fromkeys(budgets, "not looked at"), {}
+        while True:
+            for signal in [name for name in budgets if name not in after]:
+                seen[signal] = self.look(signal, made)
+                waited = self._clock.now() - start
+                if not seen[signal] or waited > budgets[signal]:
+                    after[signal] = waited
+            if len(after) == len(budgets):
+                return seen, after
+            self._clock.sleep(1.0)
+
+    @property
+    def _looks(self) -> Mapping[str, Callable[[Trace], str]]:
+        return {
+            "ingress log": self._ingress_log,
+            "application log": self._application_log,
+            "ingress span": lambda made: self._span(made, INGRESS),
+            "application span": lambda made: self._span(made, APPLICATION),
+            "ingress metric": lambda made: self._exemplar(made, INGRESS),
+            "application metric": lambda made: self._exemplar(made, APPLICATION),
+            DIRECT: lambda made: "" if self.tempo.spans(made.trace) else "the trace is not in Tempo",
+        }
+
+    def _ingress_log(self, made: Trace) -> str:
+        found = self.loki.entries(f'{{namespace="ingress-nginx"}} | trace_id="{made.trace}"')
+        if not found:
+            return "no line of the access log names the trace"
+        # The client's own id came in, and is what nginx says it got.
+        said = json.loads(found[0].line)
+        if said.get("traceparent") != made.header or said.get("host") != self.host:
+            return f"the access log says traceparent {said.get('traceparent')}, host {said.get('host')}"
+        return "" if found[0].metadata.get("status") == "200" else f"the access log says status {found[0].metadata.get('status')}"
+
+    def _application_log(self, made: Trace) -> str:
+        found = self.loki.entries(f'{{namespace="tenant-a", app="podinfo"}} | trace_id="{made.trace}"')
+        return "" if found else "no line of the application names the trace"
+
+    def _span(self, made: Trace, service: str) -> str:
+        spans = self.tempo.spans(made.trace)
+        own = [span for span in spans if span.service == service]
+        if not own:
+            return f"of {service} nothing in the trace, which has spans of {_several(span.service for span in spans)}"
+        return misplaced(spans, own, made, service)
+
+    def _exemplar(self, made: Trace, service: str) -> str:
+        found = self.prometheus.exemplars(f'traces_span_metrics_duration_seconds_bucket{{service_name="{service}"}}')
+        mine = [series for series, exemplar in found if exemplar.get("trace_id") == made.trace]
+        if not mine:
+            return f"no exemplar of {service} names the trace ({len(found)} others do)"
+        calls = self.prometheus.value(f'sum(traces_span_metrics_calls_total{{service_name="{service}"}})')
+        return "" if calls else f"an exemplar, but no calls of {service}"
+
+
+def misplaced(spans: Iterable[Span], own: Iterable[Span], made: Trace, service: str) -> str:
+    """Why the spans of a service do not hang where they must: nginx's on the client's, the application's on nginx's where that is there."""
+    ids = {span.span: span for span in spans}
+    for span in own:
+        above = ids.get(span.parent)
+        if service == INGRESS and span.parent == made.span:
+            return ""
+        if service == APPLICATION and above is not None and above.service in (INGRESS, APPLICATION):
+            return ""
+    parents = {span.parent for span in own}
+    # Where nginx's span did not arrive, its id is still the parent of the application's.
+    if service == APPLICATION and not any(span.service == INGRESS for span in ids.values()) and parents - {made.span, ""}:
+        return ""
+    return f"the spans of {service} hang on {_several(parents)}, not on the span before"
+
+
+def attributes(values: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Attributes as OTLP in JSON has them."""
+    return [{"key": key, "value": {"stringValue": value}} for key, value in values.items()]
+
+
+def span_of(made: Trace, name: str, values: Mapping[str, str], *, now: int | None = None) -> dict[str, Any]:
+    """A server's span of a trace as OTLP in JSON has it, that ended just now."""
+    end = now if now is not None else time.time_ns()
+    times = {"startTimeUnixNano": str(end - _BILLION // 100), "endTimeUnixNano": str(end)}
+    return {"traceId": made.trace, "spanId": made.span, "name": name, "kind": 2, **times, "attributes": attributes(values)}
+
+
+def authority_of(platform: Platform) -> str:
+    """PEM of the CA of the platform's certificates, as Prometheus has it. Raises NotEvaluatedError."""
+    secret = platform.cluster.kubectl.get("secrets", "prometheus-tls", "monitoring") or {}
+    encoded = (secret.get("data") or {}).get("ca.crt")
+    if not encoded:
+        raise NotEvaluatedError("monitoring/prometheus-tls", "certificates", "the Secret holds no ca.crt")
+    return b64decode(encoded).decode()
+
+
+def _several(names: Iterable[str]) -> str:
+    return ", ".join(sorted(set(names))) or "nobody"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +11,7 @@ from harness.live.emit import a_pod_of
 from harness.live.faults import maker, patched
 from harness.live.findings import NotEvaluatedError, expect
 from harness.live.rules_traces import ENRICHED, ONE_REQUEST, PROBES, REDACTED
-from harness.live.signals import APPLICATION, BUDGETS, DIRECT, INGRESS, Signals, attributes, begin, span_of
+from harness.live.signals import APPLICATION, BUDGETS, DIRECT, INGRESS, RECORD, Signals, begin, span_of
 from harness.live.together import Hop, together
 from harness.live.wait import WaitError, wait
 
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.proof(uses=("ingress-nginx", "kube-prometheus-stack", "loki", "opentelemetry", "promtail", "tempo", "tenant-a"))
 
 #: While hops are broken, and after: a signal that is not there by then does not come. What a store's queue held back comes later than a budget.
-PATIENCE = {name: seconds + 5 for name, seconds in BUDGETS.items()} | {DIRECT: 20.0}
+PATIENCE = {name: seconds + 5 for name, seconds in BUDGETS.items()}
 COLLECTOR = "Deployment/opentelemetry/opentelemetry-collector"
 
 
@@ -65,18 +63,13 @@ def test_the_collector_hands_on_no_credential(platform: Platform) -> None:
     expect(
         REDACTED, COLLECTOR, span.attributes.get("http.route") == "/proof", found=f"attributes {dict(span.attributes)}", expected="what is no credential stays"
     )
-    body = f"a proof {made.trace} with Bearer {secret}"
-    record = {"timeUnixNano": str(time.time_ns()), "body": {"stringValue": body}, "traceId": made.trace, "spanId": made.span}
-    logs = {"resourceLogs": [{"resource": {"attributes": attributes({"service.name": "proof"})}, "scopeLogs": [{"logRecords": [record]}]}]}
-    signals.collector.json("/v1/logs", method="POST", body=json.dumps(logs).encode())
-    wait(
-        lambda: bool(signals.loki.with_text(made.trace, selector='{service_name="proof"}')),
-        timeout=20,
-        what="a log record that was handed to the collector, in Loki",
-    )
-    (entry,) = signals.loki.with_text(made.trace, selector='{service_name="proof"}')
+    signals.record(made, f"a proof with Bearer {secret}", service="proof")
+    wait(lambda: not signals.look(RECORD, made), timeout=20, what="a log record that was handed to the collector, in Loki")
+    (entry,) = signals.records(made, service="proof")
     expect(REDACTED, COLLECTOR, secret not in entry.line, found=entry.line, expected="***")
-    expect(ENRICHED, COLLECTOR, entry.metadata.get("trace_id") == made.trace, found=f"metadata {dict(entry.metadata)}", expected=f"trace_id {made.trace}")
+    cluster = {"k8s_cluster_name": platform.world.cluster.name}
+    found = {name: entry.metadata.get(name) for name in cluster}
+    expect(ENRICHED, COLLECTOR, found == cluster, found=f"metadata {dict(entry.metadata)}", expected=f"{cluster}")
 
 
 def test_spans_of_probes_are_dropped(platform: Platform) -> None:
@@ -96,16 +89,18 @@ def test_spans_of_probes_are_dropped(platform: Platform) -> None:
 
 @pytest.mark.proof(breaks=("opentelemetry", "ingress-nginx"), seconds=600)
 def test_red_the_collectors_ways_out(platform: Platform) -> None:
-    """Collector to Tempo and to Prometheus, and the trace's way through nginx. The logs go on; what the collector could not deliver arrives when it can."""
+    """The collector to its three stores, and the trace's way through nginx. The application's log goes on."""
     signals = Signals(platform)
     hops = (
         Hop("nginx -> application (trace context)", "no otel_trace_context", lambda: _nginx(platform, "http-snippets", None), frozenset({"ingress log"})),
         Hop(
-            "collector -> Tempo and Prometheus",
-            "the collector's NetworkPolicy lets out to Loki only, and it starts anew",
+            "collector -> Tempo",
+            "the collector's NetworkPolicy lets out to no store, and it starts anew",
             lambda: _shut(platform, "opentelemetry", "allow-egress-stores", COLLECTOR),
-            frozenset({"ingress span", "application span", "ingress metric", "application metric", DIRECT}),
+            frozenset({"ingress span", "application span", DIRECT}),
         ),
+        Hop("collector -> Prometheus", "the same", nullcontext, frozenset({"ingress metric", "application metric"})),
+        Hop("collector -> Loki", "the same", nullcontext, frozenset({RECORD})),
     )
     platform.reds += together(hops, lambda: _look(signals))
 
@@ -137,8 +132,9 @@ def _look(signals: Signals) -> Mapping[str, str]:
     made = signals.send()
     direct = begin()
     signals.hand_over(span_of(direct, "proof", {"http.route": "/proof"}), service="proof")
-    seen, _after = signals.follow(made, {name: seconds for name, seconds in PATIENCE.items() if name != DIRECT})
-    return {**seen, DIRECT: signals.look(DIRECT, direct)}
+    signals.record(direct, "a proof", service="proof")
+    seen, _after = signals.follow(made, PATIENCE)
+    return {**seen, **{name: signals.look(name, direct) for name in (DIRECT, RECORD)}}
 
 
 def _arrives(signals: Signals, made: Any, what: str) -> None:
@@ -165,11 +161,10 @@ def _nginx(platform: Platform, key: str, value: str | None) -> Iterator[None]:
 
 @contextmanager
 def _shut(platform: Platform, namespace: str, policy: str, workload: str) -> Iterator[None]:
-    """A NetworkPolicy that lets nothing out but to Loki and the API server, and a workload that has no connection from before, then or afterwards."""
+    """A NetworkPolicy that lets nothing out, and a workload that has no connection from before."""
     kubectl = platform.cluster.kubectl
     item = _found(platform, "NetworkPolicy.networking.k8s.io", namespace, policy)
-    kept = [rule for rule in item.get("spec", "egress") if "loki" in str(rule)]
-    with patched(kubectl, "networkpolicies.networking.k8s.io", policy, namespace, {"spec": {"egress": kept}}, suspending=maker(item)):
+    with patched(kubectl, "networkpolicies.networking.k8s.io", policy, namespace, {"spec": {"egress": []}}, suspending=maker(item)):
         _anew(platform, workload)
         yield
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from harness.live.bringup import Platform
+    from harness.live.loki import Entry
     from harness.live.stores import Span
 
 _BILLION: Final = 1_000_000_000
@@ -41,8 +42,9 @@ BUDGETS: Final[Mapping[str, float]] = {
     "ingress metric": 40.0,
     "application metric": 40.0,
 }
-#: A span that is handed to the collector directly.
+#: A span, and a record of a log, that are handed to the collector directly.
 DIRECT: Final = "direct span"
+RECORD: Final = "direct record"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,16 @@ class Signals:
         body = {"resourceSpans": [{"resource": {"attributes": attributes({"service.name": service})}, "scopeSpans": [{"spans": [span]}]}]}
         self.collector.json("/v1/traces", method="POST", body=json.dumps(body).encode())
 
+    def record(self, made: Trace, text: str, *, service: str) -> None:
+        """Give the collector a record of a log over OTLP/HTTP. Raises WebError when it does not take it."""
+        own = {"timeUnixNano": str(time.time_ns()), "body": {"stringValue": text}, "traceId": made.trace, "spanId": made.span}
+        body = {"resourceLogs": [{"resource": {"attributes": attributes({"service.name": service})}, "scopeLogs": [{"logRecords": [own]}]}]}
+        self.collector.json("/v1/logs", method="POST", body=json.dumps(body).encode())
+
+    def records(self, made: Trace, *, service: str) -> list[Entry]:
+        """The records of a trace in Loki that a service handed over. Raises WebError."""
+        return self.loki.entries(f'{{service_name="{service}"}} | trace_id="{made.trace}"')
+
     def look(self, signal: str, made: Trace) -> str:
         """Whether a signal of a request is there: empty text when it is, else what is there instead."""
         try:
@@ -125,6 +137,7 @@ class Signals:
             "ingress metric": lambda made: self._exemplar(made, INGRESS),
             "application metric": lambda made: self._exemplar(made, APPLICATION),
             DIRECT: lambda made: "" if self.tempo.spans(made.trace) else "the trace is not in Tempo",
+            RECORD: lambda made: "" if self.records(made, service="proof") else "the record is not in Loki",
         }
 
     def _ingress_log(self, made: Trace) -> str:

@@ -11,7 +11,7 @@ import pytest
 from harness.live import signals as module
 from harness.live.findings import NotEvaluatedError
 from harness.live.loki import Entry
-from harness.live.signals import BUDGETS, DIRECT, Signals, Trace, attributes, authority_of, begin, misplaced, span_of
+from harness.live.signals import BUDGETS, DIRECT, RECORD, Signals, Trace, attributes, authority_of, begin, misplaced, span_of
 from harness.live.stores import Prometheus, Span, Tempo, spans_of
 from harness.live.web import Answer, WebError
 from unit.live.fakes import Time
@@ -32,7 +32,7 @@ def b64(text: str) -> str:
 
 def test_spans_are_read_from_either_shape_of_answer_with_ids_in_hexadecimal() -> None:
     resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "podinfo"}}, {"key": "empty"}]}
-    own = {"name": "GET", "spanId": b64("b7ad6b7169203331"), "parentSpanId": "00f067aa0ba902b7", "kind": "SPAN_KIND_SERVER"}
+    own: dict[str, Any] = {"name": "GET", "spanId": b64("b7ad6b7169203331"), "parentSpanId": "00f067aa0ba902b7", "kind": "SPAN_KIND_SERVER"}
     own |= {"attributes": [{"key": "http.status_code", "value": {"intValue": "200"}}]}
     batch = {"resource": resource, "scopeSpans": [{"spans": [own]}]}
     for body in ({"batches": [batch]}, {"resourceSpans": [batch]}):
@@ -213,6 +213,24 @@ def test_a_span_is_handed_over_as_otlp_in_json(looked: Signals) -> None:
     looked.hand_over({"name": "x"}, service="proof")
     resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "proof"}}]}
     assert asked == [("/v1/traces", "POST", {"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": [{"name": "x"}]}]}]})]
+
+
+def test_a_record_is_handed_over_and_found_by_its_trace(looked: Signals) -> None:
+    asked: list[Any] = []
+    looked.collector = SimpleNamespace(json=lambda path, method, body: asked.append((path, method, json.loads(body))))  # type: ignore[assignment]
+    looked.record(MADE, "a text", service="proof")
+    ((path, method, body),) = asked
+    (record,) = body["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
+    assert (path, method, record["body"], record["traceId"]) == ("/v1/logs", "POST", {"stringValue": "a text"}, MADE.trace)
+    queries: list[str] = []
+
+    def entries(query: str) -> list[Entry]:
+        queries.append(query)
+        return []
+
+    looked.loki = SimpleNamespace(entries=entries)  # type: ignore[assignment]
+    assert looked.look(RECORD, MADE) == "the record is not in Loki"
+    assert queries == [f'{{service_name="proof"}} | trace_id="{MADE.trace}"']
 
 
 def test_without_an_address_or_an_authority_nothing_is_evaluated(platform: Any) -> None:

@@ -38,5 +38,3 @@ RESTART: Final = LiveRule(
     fix="keep positions on the host, and let the shipper end by itself (terminationGracePeriodSeconds)",
     controls=("NIST-AU-5", "NIST-AU-12"),
 )
-
-RULES: Final = (AS_MODELLED, NO_SECRET, NEW_POD, RESTART)

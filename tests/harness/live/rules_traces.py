@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from harness.live.findings import LiveRule
-from harness.live.together import APART
 
+APART: Final = LiveRule(
+    id="LIV850",
+    title="a hop that is broken takes away its own signals, and no others",
+    why="a fault that takes everything away shows nothing about one hop; and one signal must not depend on another's way",
+    fix="break the hop where only it passes, or see what the two ways share",
+)
 ONE_REQUEST: Final = LiveRule(
     id="LIV851",
     title="one request from outside is found by its trace in the access log, the application's log, the trace and the exemplars of its metrics, each in time",
@@ -34,5 +39,3 @@ ENRICHED: Final = LiveRule(
     fix="correct the processors k8s_attributes and resource of the collector",
     controls=("NIST-AU-3", "NIST-AU-10"),
 )
-
-RULES: Final = (APART, ONE_REQUEST, REDACTED, PROBES, ENRICHED)

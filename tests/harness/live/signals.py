@@ -8,15 +8,15 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from base64 import b64decode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.live.findings import NotEvaluatedError
 from harness.live.forwards import Client
 from harness.live.loki import Loki
+from harness.live.metrics import prometheus_of
 from harness.live.run import RunError
-from harness.live.stores import Prometheus, Tempo
+from harness.live.stores import Tempo, exemplars
 from harness.live.wait import Clock
 from harness.live.web import Tls, WebError, request
 
@@ -77,17 +77,20 @@ class Signals:
         if item is None or not addresses:
             raise NotEvaluatedError("tenant-a/podinfo", "a request from outside", "there is no Ingress of it, or no address that nginx listens at")
         self.host = str(item.get("spec", "rules", 0, "host"))
-        self.authority = authority_of(platform)
         self._address = (addresses[0], 443)
         self._clock = clock or Clock()
         self.loki, self.tempo = Loki(platform.forwards), Tempo(platform.forwards)
-        self.prometheus = Prometheus(platform.forwards, self.authority)
+        self.prometheus = prometheus_of(platform)
+        # The CA of the platform's certificates, as Prometheus has it.
+        self._authority = self.prometheus.client.tls
         self.collector = Client(platform.forwards, "svc/opentelemetry-collector", 4318, "opentelemetry")
 
     def send(self, path: str = "/api/info", **headers: str) -> Trace:
         """One HTTPS request from outside, as part of a new trace. Raises WebError when it is not answered with 200."""
         made = begin()
-        answer = request(self._address, self.host, path, headers={"traceparent": made.header, **headers}, tls=Tls(self.authority))
+        answer = request(
+            self._address, self.host, path, headers={"traceparent": made.header, **headers}, tls=Tls(self._authority.authority if self._authority else None)
+        )
         if answer.status != 200:
             raise WebError(f"{self.host}{path}: status {answer.status}")
         return made
@@ -162,11 +165,11 @@ class Signals:
         return misplaced(spans, own, made, service)
 
     def _exemplar(self, made: Trace, service: str) -> str:
-        found = self.prometheus.exemplars(f'traces_span_metrics_duration_seconds_bucket{{service_name="{service}"}}')
+        found = exemplars(self.prometheus, f'traces_span_metrics_duration_seconds_bucket{{service_name="{service}"}}')
         mine = [series for series, exemplar in found if exemplar.get("trace_id") == made.trace]
         if not mine:
             return f"no exemplar of {service} names the trace ({len(found)} others do)"
-        calls = self.prometheus.value(f'sum(traces_span_metrics_calls_total{{service_name="{service}"}})')
+        calls = self.prometheus.query(f'sum(traces_span_metrics_calls_total{{service_name="{service}"}}) > 0')
         return "" if calls else f"an exemplar, but no calls of {service}"
 
 
@@ -196,15 +199,6 @@ def span_of(made: Trace, name: str, values: Mapping[str, str], *, now: int | Non
     end = now if now is not None else time.time_ns()
     times = {"startTimeUnixNano": str(end - _BILLION // 100), "endTimeUnixNano": str(end)}
     return {"traceId": made.trace, "spanId": made.span, "name": name, "kind": 2, **times, "attributes": attributes(values)}
-
-
-def authority_of(platform: Platform) -> str:
-    """PEM of the CA of the platform's certificates, as Prometheus has it. Raises NotEvaluatedError."""
-    secret = platform.cluster.kubectl.get("secrets", "prometheus-tls", "monitoring") or {}
-    encoded = (secret.get("data") or {}).get("ca.crt")
-    if not encoded:
-        raise NotEvaluatedError("monitoring/prometheus-tls", "certificates", "the Secret holds no ca.crt")
-    return b64decode(encoded).decode()
 
 
 def _several(names: Iterable[str]) -> str:

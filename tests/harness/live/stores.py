@@ -1,6 +1,6 @@
-"""Tempo and Prometheus, asked: the spans of a trace, values of series, exemplars.
+"""Tempo and Prometheus, asked: the spans of a trace, and exemplars.
 
-Sources: Tempo 2.10, HTTP API ``/api/traces`` (OTLP in JSON; ids in base64, as protobuf's JSON has bytes); Prometheus 3, ``/api/v1/query`` and
+Sources: Tempo 2.10, HTTP API ``/api/traces`` (OTLP in JSON; ids in base64, as protobuf's JSON has bytes); Prometheus 3,
 ``/api/v1/query_exemplars``; OTLP 1.5 over HTTP in JSON (ids in hexadecimal).
 """
 
@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.live.forwards import Client
-from harness.live.web import Tls, WebError
+from harness.live.web import WebError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from harness.live.forwards import Forwards
+    from harness.live.metrics import Prometheus
 
 _HEX: Final = re.compile(r"[0-9a-f]+")
 _NOT_FOUND: Final = 404
-_PROMETHEUS: Final = "kube-prometheus-stack-prometheus"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,27 +58,15 @@ class Tempo:
         return list(spans_of(answer.json))
 
 
-class Prometheus:
-    """The metric store of a cluster. ``authority``: PEM of the CA that its certificate is from."""
+def exemplars(prometheus: Prometheus, query: str, *, seconds: float = 900, now: Callable[[], float] = time.time) -> list[tuple[dict[str, str], dict[str, str]]]:
+    """The exemplars of the last ``seconds`` of the series that a query names: labels of the series, and of the exemplar.
 
-    def __init__(self, forwards: Forwards, authority: str, *, now: Callable[[], float] = time.time) -> None:
-        host = f"{_PROMETHEUS}.monitoring.svc"
-        self._client = Client(forwards, f"svc/{_PROMETHEUS}", 9090, "monitoring", tls=Tls(authority, name=host), host=host)
-        self._now = now
-
-    def value(self, query: str) -> float | None:
-        """The value of a query that finds one series; None when it finds none. Raises WebError."""
-        found = self._data("/api/v1/query", {"query": query})["result"]
-        return float(found[0]["value"][1]) if found else None
-
-    def exemplars(self, query: str, *, seconds: float = 900) -> list[tuple[dict[str, str], dict[str, str]]]:
-        """The exemplars of the last ``seconds``: labels of the series, and of the exemplar. Raises WebError."""
-        now = self._now()
-        found = self._data("/api/v1/query_exemplars", {"query": query, "start": f"{now - seconds:.3f}", "end": f"{now + 60:.3f}"})
-        return [(series["seriesLabels"], exemplar["labels"]) for series in found for exemplar in series["exemplars"]]
-
-    def _data(self, path: str, query: Mapping[str, str]) -> Any:
-        return self._client.json(path, query)["data"]
+    Raises:
+        QueryError, WebError: as for every question.
+    """
+    end = now()
+    found = prometheus.get("/api/v1/query_exemplars", {"query": query, "start": f"{end - seconds:.3f}", "end": f"{end + 60:.3f}"})
+    return [(series["seriesLabels"], exemplar["labels"]) for series in found for exemplar in series["exemplars"]]
 
 
 def spans_of(body: Mapping[str, Any]) -> Iterator[Span]:

@@ -10,8 +10,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from harness.live.findings import LiveError, LiveRule
-from harness.live.red import MENDED, SEEN_RED, Red
+from harness.live.findings import LiveError
+from harness.live.red import Red
+from harness.live.rules_ground import MENDED, SEEN_RED
+from harness.live.rules_traces import APART
 from harness.live.wait import Clock, Waiter, WaitError
 
 if TYPE_CHECKING:
@@ -19,13 +21,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 _SHOWN: Final = 160
-
-APART: Final = LiveRule(
-    id="LIV850",
-    title="a hop that is broken takes away its own signals, and no others",
-    why="a fault that takes everything away shows nothing about one hop; and one signal must not depend on another's way",
-    fix="break the hop where only it passes, or see what the two ways share",
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ import pytest
 from harness.live import signals as module
 from harness.live.findings import NotEvaluatedError
 from harness.live.loki import Entry
-from harness.live.signals import BUDGETS, DIRECT, RECORD, Signals, Trace, attributes, authority_of, begin, misplaced, span_of
-from harness.live.stores import Prometheus, Span, Tempo, spans_of
+from harness.live.signals import BUDGETS, DIRECT, RECORD, Signals, Trace, attributes, begin, misplaced, span_of
+from harness.live.stores import Span, Tempo, exemplars, spans_of
 from harness.live.web import Answer, WebError
 from unit.live.fakes import Time
 
@@ -57,17 +57,13 @@ def test_a_trace_that_is_not_there_has_no_spans_and_an_error_is_one(monkeypatch:
         assert tempo.spans("1f") == found
 
 
-def test_prometheus_answers_with_values_and_exemplars(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers: dict[str, Any] = {
-        "/api/v1/query": {"result": [{"value": [1, "7"]}]},
-        "/api/v1/query_exemplars": [{"seriesLabels": {"service_name": "podinfo"}, "exemplars": [{"labels": {"trace_id": "a"}}, {"labels": {}}]}],
-    }
-    monkeypatch.setattr("harness.live.forwards.Client.json", lambda _client, path, _query: {"data": answers[path]})
-    prometheus = Prometheus(None, "PEM", now=lambda: 1000.0)  # type: ignore[arg-type]
-    assert prometheus.value("up") == 7.0
-    assert prometheus.exemplars("x") == [({"service_name": "podinfo"}, {"trace_id": "a"}), ({"service_name": "podinfo"}, {})]
-    answers["/api/v1/query"] = {"result": []}
-    assert prometheus.value("up") is None
+def test_exemplars_come_with_the_labels_of_their_series() -> None:
+    series = [{"seriesLabels": {"service_name": "podinfo"}, "exemplars": [{"labels": {"trace_id": "a"}}, {"labels": {}}]}]
+    asked: list[Any] = []
+    prometheus: Any = SimpleNamespace(get=lambda path, query: asked.append((path, query)) or series)
+    found = exemplars(prometheus, "x", seconds=100, now=lambda: 1000.0)
+    assert found == [({"service_name": "podinfo"}, {"trace_id": "a"}), ({"service_name": "podinfo"}, {})]
+    assert asked == [("/api/v1/query_exemplars", {"query": "x", "start": "900.000", "end": "1060.000"})]
 
 
 def test_traces_are_new_and_their_header_is_w3cs() -> None:
@@ -107,14 +103,13 @@ class Kubectl:
     def __init__(self) -> None:
         balancer = {"spec": {"type": "LoadBalancer"}, "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}}
         self.services: list[dict[str, Any]] = [{"spec": {"type": "ClusterIP"}}, balancer]
-        self.secret: dict[str, Any] | None = {"data": {"ca.crt": base64.b64encode(b"PEM").decode()}}
 
     def list(self, *_kinds: str, namespace: str = "") -> list[dict[str, Any]]:
         assert namespace == "ingress-nginx"
         return self.services
 
-    def get(self, *_key: str) -> dict[str, Any] | None:
-        return self.secret
+    def json(self, *_arguments: str) -> dict[str, Any]:
+        return {"data": {"ca.crt": base64.b64encode(b"PEM").decode()}}
 
 
 @pytest.fixture
@@ -137,7 +132,8 @@ def looked(platform: Any, clock: Time) -> Signals:
     spans = [span("in", "01", MADE.span, "ingress-nginx"), span("app", "02", "01", "podinfo")]
     made.loki = SimpleNamespace(entries=lambda _query: [Entry({}, line, {"status": "200"}, 1)])  # type: ignore[assignment]
     made.tempo = SimpleNamespace(spans=lambda _trace: spans)  # type: ignore[assignment]
-    made.prometheus = SimpleNamespace(exemplars=lambda _query: [({}, {"trace_id": MADE.trace})], value=lambda _query: 3.0)  # type: ignore[assignment]
+    series = [{"seriesLabels": {}, "exemplars": [{"labels": {"trace_id": MADE.trace}}]}]
+    made.prometheus = SimpleNamespace(get=lambda _path, _query: series, query=lambda _query: [3.0])  # type: ignore[assignment]
     return made
 
 
@@ -172,13 +168,13 @@ def test_all_signals_are_there_at_once(looked: Signals, clock: Time) -> None:
         (
             "application metric",
             "prometheus",
-            {"exemplars": lambda _query: [({}, {"trace_id": "other"})]},
+            {"get": lambda _path, _query: [{"seriesLabels": {}, "exemplars": [{"labels": {"trace_id": "other"}}]}]},
             "no exemplar of podinfo names the trace (1 others do)",
         ),
         (
             "ingress metric",
             "prometheus",
-            {"exemplars": lambda _query: [({}, {"trace_id": MADE.trace})], "value": lambda _query: None},
+            {"get": lambda _path, _query: [{"seriesLabels": {}, "exemplars": [{"labels": {"trace_id": MADE.trace}}]}], "query": lambda _query: []},
             "an exemplar, but no calls of ingress-nginx",
         ),
     ],
@@ -233,11 +229,7 @@ def test_a_record_is_handed_over_and_found_by_its_trace(looked: Signals) -> None
     assert queries == [f'{{service_name="proof"}} | trace_id="{MADE.trace}"']
 
 
-def test_without_an_address_or_an_authority_nothing_is_evaluated(platform: Any) -> None:
-    assert authority_of(platform) == "PEM"
-    platform.cluster.kubectl.secret = None
-    with pytest.raises(NotEvaluatedError, match=r"no ca\.crt"):
-        authority_of(platform)
+def test_without_an_address_nothing_is_evaluated(platform: Any) -> None:
     platform.cluster.kubectl.services = []
     with pytest.raises(NotEvaluatedError, match="no address that nginx listens at"):
         Signals(platform)

@@ -30,6 +30,7 @@ from harness.live.overlay import SOURCES, Overlay, OverlayError, closed, needed,
 from harness.live.proof import differences, rebuilt
 from harness.live.readiness import KINDS, Key, Tree
 from harness.live.red import Red, red
+from harness.live.sealed_keys import recover
 from harness.live.sealing import Sealed, seal_all
 from harness.live.vault import VaultUp
 from harness.live.wait import Clock, Progress, Waiter, WaitError, wait
@@ -334,8 +335,10 @@ def _overlay(platform: Platform, choice: Choice) -> None:
 def _sealing(platform: Platform) -> tuple[Pair, Sealed]:
     """The run's key and sealed values; those of an earlier run when the cluster has them, so that nothing changes on a kept cluster."""
     kubectl, world = platform.cluster.kubectl, platform.world
+    for line in recover(kubectl):
+        platform.journal.changed(f"left by an interrupted proof: {line}")
     kept = keys_of(kubectl)
-    pair = kept[-1] if kept else new_pair(platform.cluster.wanted.name, datetime.now(UTC))
+    pair = _sealed_for(kubectl, kept) if kept else new_pair(platform.cluster.wanted.name, datetime.now(UTC))
     sealed = seal_all(world.objects, pair.certificate)
     for (space, name), values in sealed.variables.items():
         there = (kubectl.get("configmaps", name, space) or {}).get("data") or {}
@@ -345,6 +348,12 @@ def _sealing(platform: Platform) -> tuple[Pair, Sealed]:
         if again:
             sealed.plain.clear()
     return pair, sealed
+
+
+def _sealed_for(kubectl: Kubectl, kept: list[Pair]) -> Pair:
+    """The pair whose certificate the cluster's values were sealed for; the newest may be one that the controller made since."""
+    there = ((kubectl.get("configmaps", "sealed-secrets-certificate", "flux-system") or {}).get("data") or {}).get("tls.crt", "")
+    return next((pair for pair in kept if pair.certificate.strip() == str(there).strip()), kept[-1])
 
 
 def _in_git(world: World, namespace: str, name: str) -> set[str]:

@@ -23,14 +23,18 @@ if TYPE_CHECKING:
 SCRIPTS = "clusters/base/infrastructure/vault/configs"
 
 
+def vault_of(cluster: Cluster, pair: Pair, journal: Journal, *, timeout: float) -> Vault:
+    """Vault of a run's cluster as the bootstrap sees it. ``pair`` opens its key file."""
+    passphrase = hashlib.sha256(pair.key.encode()).hexdigest()
+    return Vault("kind", cluster.kubectl, Forwarded(cluster.kubectl), cluster.folder / "vault.box", Keys(passphrase=passphrase), journal, timeout=timeout)
+
+
 class VaultUp:
     """The bootstrap of Vault beside everything else. ``error`` says why it failed; empty while it works and when it is done."""
 
     def __init__(self, cluster: Cluster, workspace: Workspace, pair: Pair, journal: Journal, *, timeout: float) -> None:
         """``pair`` is the cluster's sealing key: who has it has everything else, so the key file of Vault is closed for it, and a kept cluster can open it."""
-        passphrase = hashlib.sha256(pair.key.encode()).hexdigest()
-        keyfile = cluster.folder / "vault.box"
-        self.vault = Vault("kind", cluster.kubectl, Forwarded(cluster.kubectl), keyfile, Keys(passphrase=passphrase), journal, timeout=timeout)
+        self.vault = vault_of(cluster, pair, journal, timeout=timeout)
         self.error = ""
         self._cluster = cluster
         self._workspace = workspace

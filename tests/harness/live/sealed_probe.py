@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from harness.model import Object
 
 KIND: Final = "sealedsecrets.bitnami.com"
-IMAGE: Final = "docker.io/library/busybox:1.37"
 _KEY: Final = "token"
 
 
 @dataclass(frozen=True)
 class Sealer:
-    """Seals values for a certificate and sees whether the cluster opens them, within ``seconds``."""
+    """Seals values for a certificate and sees whether the cluster opens them, within ``seconds``. ``image``: one with a shell that admission lets in."""
 
     kubectl: Kubectl
     namespace: str
+    image: str
     seconds: float = 15
     clock: Clock = field(default_factory=Clock)
 
@@ -49,7 +49,7 @@ class Sealer:
         """Empty text when a pod that mounts a fresh value reads it; else how far it came."""
         value, name = secrets.token_hex(16), new_name()
         digest = hashlib.sha256(value.encode()).hexdigest()
-        with self.applied(name, seal(certificate, value.encode(), self.namespace, name)), applied(self.kubectl, *reader(name, self.namespace)):
+        with self.applied(name, seal(certificate, value.encode(), self.namespace, name)), applied(self.kubectl, *reader(name, self.namespace, self.image)):
             said = [""]
 
             def read() -> bool:
@@ -95,11 +95,11 @@ class Sealer:
         return f"Synced {status or 'not said'}{f': {message}' if message else ''}"
 
 
-def reader(name: str, namespace: str) -> list[dict[str, Any]]:
+def reader(name: str, namespace: str, image: str) -> list[dict[str, Any]]:
     """A pod that says the digest of a value of the Secret of its name, and waits a little; with an account that may nothing before it."""
     container = {
         "name": "reader",
-        "image": IMAGE,
+        "image": image,
         "command": ["sh", "-c", f"sha256sum /sealed/{_KEY} && sleep 60"],
         "resources": {"requests": {"cpu": "5m", "memory": "8Mi"}, "limits": {"memory": "16Mi"}},
         "securityContext": {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}},

@@ -79,7 +79,7 @@ class Cluster:
         self.objects["secret", name] = {"data": {"token": base64.b64encode(value).decode()}}
 
     def sealer(self) -> Sealer:
-        return Sealer(Kubectl("kubectl", Path("kubeconfig"), "", self), "tenant-b", 10, Time().clock)
+        return Sealer(Kubectl("kubectl", Path("kubeconfig"), "", self), "tenant-b", "image:1", 10, Time().clock)
 
 
 def test_what_opens_and_what_a_pod_reads() -> None:

@@ -9,20 +9,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
+from harness.live.acme import acme, challenged
 from harness.live.certificates import CLUSTER_ISSUER, asked, authority_of, certificate, issued_of, names_in, renew, signed_by, stopped
 from harness.live.edge_hosts import first, is_platform, rows
-from harness.live.faults import maker, patched
+from harness.live.faults import applied, deleted, maker, patched
 from harness.live.findings import NotEvaluatedError, expect
 from harness.live.load import Load
 from harness.live.proofs import require
 from harness.live.readiness import Key
-from harness.live.rules_ingress import ISSUES, REFUSED, RENEWS
+from harness.live.red import observed
+from harness.live.rules_ingress import ACME, ISSUES, REFUSED, RENEWS
 from harness.live.run import RunError
 from harness.live.wait import Waiter, WaitError
 
 if TYPE_CHECKING:
     from harness.engines.certificates.matrix import Row
     from harness.flux.world import World
+    from harness.live.acme import Acme
     from harness.live.bringup import Platform
     from harness.live.edge import Edge
     from harness.live.kubectl import Kubectl
@@ -32,6 +35,8 @@ pytestmark = pytest.mark.proof(uses=("cert-manager", "cert-manager-config", "kyv
 
 #: Seconds until a certificate of an issuer in the cluster must be there.
 BUDGET = 20
+#: Seconds for a certificate of an ACME server: a solver pod has to start, and nginx to hear of it.
+ACME_BUDGET = 60
 #: Requests a second while a certificate is renewed.
 PACE = 10
 POLICY = "ValidatingPolicy.policies.kyverno.io"
@@ -65,7 +70,7 @@ def issue(platform: Platform, issuer: Object) -> str:
 @pytest.mark.each(issuer=issuers)
 def test_issuer_issues(platform: Platform, issuer: Object) -> None:
     require(platform, *(key.name for key in maker(issuer)))
-    found = issue(platform, issuer)
+    found = observed(lambda: issue(platform, issuer))
     expect(ISSUES, issuer, not found, found=found, expected="the names, key, lifetime and signature that were asked for")
 
 
@@ -119,7 +124,7 @@ def reaches(platform: Platform, edge: Edge, row: Row) -> str:
 @pytest.mark.proof(uses=("ingress-nginx", "metallb-config"), breaks=("flux-receiver",))
 def test_renewal_reaches_the_listener(platform: Platform) -> None:
     edge, row = first(platform)
-    found = reaches(platform, edge, row)
+    found = observed(lambda: reaches(platform, edge, row))
     expect(RENEWS, row.certificate or row.listener.item, not found, found=found, expected=f"another serial within {BUDGET} s, and no failed request")
 
 
@@ -176,3 +181,32 @@ def test_policy_that_only_watches_is_seen(platform: Platform, kubectl: Kubectl, 
     audit = {"spec": {"validationActions": ["Audit"]}}
     breaking = patched(kubectl, "validatingpolicies.policies.kyverno.io", policy, "", audit, suspending=maker(item))
     platform.red(f"{HOSTS[policy]} -> policy {policy}", "the policy audits only", breaking, lambda: foreign_host(platform, HOSTS[policy]))
+
+
+def challenge(edge: Edge, row: Row, server: Acme) -> str:
+    """Have a certificate issued through a challenge behind the ingress. Empty text when it is the server's, and what the listener shows."""
+    name = f"proof-{secrets.token_hex(4)}"
+    kubectl = edge.platform.cluster.kubectl
+    ingress, body = challenged(row.listener.item, server.host, name)
+    with applied(kubectl, ingress), certificate(kubectl, body, within=ACME_BUDGET) as found:
+        shown = x509.load_der_x509_certificate(edge.ask(server.host).certificate)
+        trusted = signed_by(found.certificate, found.chain) and signed_by(found.chain[-1], server.roots())
+        wrong = [
+            "" if trusted else f"signed by {found.certificate.issuer.rfc4514_string()}, not by the ACME server's authority",
+            "" if names_in(found.certificate) == (server.host,) else f"names {', '.join(names_in(found.certificate))}",
+            "" if shown.serial_number == found.serial else f"the listener shows serial {shown.serial_number:x}, the Secret has {found.serial:x}",
+        ]
+        return "; ".join(part for part in wrong if part)
+
+
+@pytest.mark.proof(uses=("metallb-config",), breaks=("ingress-nginx",), seconds=400)
+def test_challenge_is_solved_behind_the_ingress(platform: Platform, kubectl: Kubectl) -> None:
+    edge, row = first(platform)
+    way = platform.world.find("NetworkPolicy.networking.k8s.io", edge.service.namespace, "allow-egress-acme-solver-8089")
+    if way is None:
+        raise NotEvaluatedError(str(edge.service.id), "ACME", "no NetworkPolicy in Git lets nginx reach solvers")
+    with acme(platform, edge, f"proof-{secrets.token_hex(4)}") as server:
+        found = observed(lambda: challenge(edge, row, server))
+        expect(ACME, edge.service, not found, found=found, expected="a certificate of the ACME server, shown by the listener")
+        breaking = deleted(kubectl, "networkpolicies.networking.k8s.io", way.name, way.namespace, suspending=maker(way))
+        platform.red("nginx -> solver", f"NetworkPolicy {way.name} is deleted", breaking, lambda: challenge(edge, row, server))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import secrets
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,7 @@ from harness.live.edge_hosts import first, ready, rows
 from harness.live.faults import applied, deleted, maker, patched
 from harness.live.findings import NotEvaluatedError, expect
 from harness.live.readiness import Key
+from harness.live.red import observed
 from harness.live.rules_ingress import ALLOWED, AUTHENTICATED, CLEAR, CLIENT, FLOOR, LIMITED, ROUTED, TLS, UNKNOWN
 from harness.rules.tls_view import classes
 
@@ -52,25 +54,28 @@ def configured(platform: Platform, kubectl: Kubectl, settings: dict[str, str]) -
 @pytest.mark.each(row=rows)
 def test_host_answers_with_its_certificate(platform: Platform, row: Row) -> None:
     edge = ready(platform, row)
-    found = probes.chain(edge, row)
+    found = observed(lambda: probes.chain(edge, row))
     expect(TLS, row.listener.item, not found, found=found, expected=f"a certificate for {', '.join(row.names)} signed by {issuer_of(platform.world, row).name}")
 
 
 @pytest.mark.each(row=rows)
 def test_host_keeps_to_its_tls_floor(platform: Platform, row: Row) -> None:
-    found = probes.floor(ready(platform, row), row)
+    edge = ready(platform, row)
+    found = observed(lambda: probes.floor(edge, row))
     expect(FLOOR, row.listener.item, not found, found=found, expected=f"{row.listener.floor} and later only")
 
 
 @pytest.mark.each(row=rows)
 def test_host_sends_plain_requests_to_https(platform: Platform, row: Row) -> None:
-    found = probes.clear(ready(platform, row), row)
+    edge = ready(platform, row)
+    found = observed(lambda: probes.clear(edge, row))
     expect(CLEAR, row.listener.item, not found, found=found, expected=f"redirect {row.listener.redirect}, HSTS {row.listener.hsts} s")
 
 
 @pytest.mark.each(row=rows)
 def test_path_reaches_its_service(platform: Platform, row: Row) -> None:
-    found = probes.routes(ready(platform, row), row)
+    edge = ready(platform, row)
+    found = observed(lambda: probes.routes(edge, row))
     expect(ROUTED, row.listener.item, not found, found=found, expected="every path of the object at its Service, and no other path")
 
 
@@ -88,7 +93,7 @@ def test_rate_is_limited(platform: Platform, row: Row) -> None:
     edge = ready(platform, row)
     for policy in policies(platform.world, row.listener.item, LIMIT):
         rate, burst, code = rate_of(policy)
-        found = limited(edge, row, policy)
+        found = observed(partial(limited, edge, row, policy))
         expect(LIMITED, policy, not found, found=found, expected=f"{burst} requests at once, {rate:g} a second, then {code}")
 
 
@@ -107,7 +112,8 @@ def test_missing_rate_limit_is_seen(platform: Platform, kubectl: Kubectl) -> Non
 @pytest.mark.proof(uses=("operator-ui",))
 @pytest.mark.each(row=guarded(LIST))
 def test_stranger_is_refused(platform: Platform, row: Row) -> None:
-    found = refused_stranger(ready(platform, row), row)
+    edge = ready(platform, row)
+    found = observed(lambda: refused_stranger(edge, row))
     expect(ALLOWED, row.listener.item, not found, found=found, expected="403 for who is on no list, and only for them")
 
 
@@ -136,13 +142,13 @@ def test_password_is_asked_for(platform: Platform, kubectl: Kubectl) -> None:
             without(kubectl, row, LOGIN, platform),
             lambda: authenticated(edge, row, password),
         )
-        found = authenticated(edge, row, password)
+        found = observed(lambda: authenticated(edge, row, password))
     expect(AUTHENTICATED, row.listener.item, not found, found=found, expected="401 without the password, the Service with it")
 
 
 def test_log_names_the_client(platform: Platform) -> None:
     edge, row = first(platform)
-    found = named_client(edge, row)
+    found = observed(lambda: named_client(edge, row))
     expect(CLIENT, edge.service, not found, found=found, expected="where the request came from, and apart from it what the request said")
 
 
@@ -160,7 +166,7 @@ def nobody(platform: Platform) -> tuple[Edge, Row, str, int, tuple[str, ...]]:
 
 def test_unknown_host_is_served_by_nobody(platform: Platform) -> None:
     edge, _row, host, status, names = nobody(platform)
-    found = probes.unserved(edge, host, status, names)
+    found = observed(lambda: probes.unserved(edge, host, status, names))
     expect(UNKNOWN, edge.service, not found, found=f"{host}: {found}", expected=f"{status} and the certificate for {', '.join(names)}")
 
 

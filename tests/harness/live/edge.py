@@ -170,21 +170,8 @@ class Edge:
         if self.platform.cluster.foreign:
             raise NotEvaluatedError(host, "access list", "the nodes of this cluster cannot be entered from here")
         address, node = self.pod()
-        resolve = f"--resolve={host}:443:{address}"
-        command = (
-            "curl",
-            "--silent",
-            "--insecure",
-            "--max-time",
-            "10",
-            "--output",
-            "/dev/null",
-            "--write-out",
-            "%{http_code}",
-            resolve,
-            f"https://{host}{path}",
-        )
-        return int(self.platform.cluster.docker("exec", node, *command))
+        quiet = ("--silent", "--insecure", "--max-time", "10", "--output", "/dev/null", "--write-out", "%{http_code}")
+        return int(self.platform.cluster.docker("exec", node, "curl", *quiet, "--resolve", f"{host}:443:{address}", f"https://{host}{path}"))
 
     def flood(self, host: str, count: int, path: str = "/") -> tuple[list[int], float]:
         """The statuses of requests sent one right after the other over one connection, and the seconds they took. Raises WebError."""

@@ -10,7 +10,7 @@ from harness.live.api import serving
 from harness.live.dryrun import FLAWS, DryRun, Said, left, offline_verdict, one_of_each, opinion_findings
 from harness.live.findings import LiveError
 from harness.live.plugin import needs
-from harness.live.rules_flux import ACCEPTED, ADMITTED, AGREED
+from harness.live.rules_schemas import ACCEPTED, ADMITTED, AGREED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

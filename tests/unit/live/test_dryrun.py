@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from harness.live.api import APPLY, Reply, Resource
 from harness.live.dryrun import FLAWS, Answer, DryRun, Opinions, Said, is_rendered, left, mislabelled, one_of_each, opinion_findings, strange
-from harness.live.rules_flux import ACCEPTED
+from harness.live.rules_schemas import ACCEPTED
 from harness.model import Location, Object, ObjectId, Origin, fixed
 
 if TYPE_CHECKING:

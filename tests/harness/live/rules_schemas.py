@@ -1,4 +1,4 @@
-"""What must hold of Flux, of the order in which it brings a cluster up, and of what the API server says of rendered objects."""
+"""What must hold of the API server and the offline engine, about rendered objects."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.engines.vault.acl import Acl
-from harness.engines.vault.requests import DYNAMIC, ISSUERS, PKI, STATIC, STORES, Login, Request, declared_requests
+from harness.engines.vault.requests import DYNAMIC, ISSUERS, PKI, STATIC, STORES, SYSTEM, Login, Request, declared_requests
 from harness.model import NotEvaluated, Severity
 from harness.rules.base import Clusters, Registry, Violation
 from harness.rules.order_makers import may_be_elsewhere
@@ -220,6 +220,8 @@ def engines_declared(world: World) -> Iterator[Violation]:
     if not found.mounts:
         return
     for request in vault.requests:
+        if request.engine == SYSTEM:
+            continue
         mount, where = found.mount_of(request.path), request.item.locate(*request.pointer)
         if mount is None:
             yield Violation(f"{shown(request.item)} asks {request.path}, and no engine is mounted there", f"one of {', '.join(sorted(found.mounts))}", where)
@@ -251,7 +253,9 @@ def _missing_role(vault: VaultView, request: Request, mount: str, type_: str) ->
 def namespaces_apart(world: World) -> Iterator[Violation]:
     vault = world.derive(view)
     privileged = _privileged(world)
-    owned = {(request.login.namespace, request.path): request for request in vault.requests if request.login is not None}
+    # Requests to Vault itself are nobody's own path.
+    asked = [request for request in vault.requests if request.login is not None and request.engine != SYSTEM]
+    owned = {(request.login.namespace, request.path): request for request in asked if request.login is not None}
     for role in vault.declared.roles:
         if set(role.policies) & privileged:
             continue

@@ -26,6 +26,9 @@ DYNAMIC: Final = "VaultDynamicSecret.secrets.hashicorp.com"
 PKI: Final = "VaultPKISecret.secrets.hashicorp.com"
 ISSUERS: Final = ("Issuer.cert-manager.io", "ClusterIssuer.cert-manager.io")
 STORES: Final = ("SecretStore.external-secrets.io", "ClusterSecretStore.external-secrets.io")
+#: The engine that is mounted in every Vault, and where it revokes leases.
+SYSTEM: Final = "sys"
+REVOKE: Final = "sys/leases/revoke"
 
 
 class Login(NamedTuple):
@@ -84,6 +87,9 @@ def operator_requests(item: Object, find: Callable[[str, str, str], Object | Non
         method = text(spec.get("requestHTTPMethod")) or ("PUT" if spec.get("params") else "GET")
         capabilities = ("read",) if method == "GET" else ("update", "create")
         yield Request(item, ("spec", "path"), f"{mount}/{path}", capabilities, login, mount, path)
+        if spec.get("revoke") is True:
+            # With the token of the login, when the resource goes; the policy default renews leases and revokes none.
+            yield Request(item, ("spec", "revoke"), REVOKE, ("update",), login, SYSTEM)
     elif kind == PKI:
         role = text(spec.get("role"))
         yield Request(item, ("spec", "role"), f"{mount}/issue/{role}", ("update", "create"), login, mount, f"issue/{role}")

@@ -11,3 +11,10 @@ path "kubernetes-creds/creds/TENANT-reader" {
 path "pki/issue/TENANT" {
   capabilities = ["create", "update"]
 }
+# The operator revokes a lease with the object that asked for it; the tenant's own leases and no others.
+path "sys/leases/revoke" {
+  capabilities = ["update"]
+  allowed_parameters = {
+    "lease_id" = ["kubernetes-creds/creds/TENANT-reader/*"]
+  }
+}

@@ -51,6 +51,7 @@ class Broken:
     def __init__(self, *names: str) -> None:
         self.names, self.on = names, False
         self.reds: list[Any] = []
+        self.open: list[str] = []
         self.world = SimpleNamespace(cluster=SimpleNamespace(name="kind"))
 
     def active(self) -> list[dict[str, Any]]:
@@ -66,6 +67,9 @@ class Broken:
 
     def red(self, *arguments: Any, **more: Any) -> None:
         self.reds.append(red(*arguments, **more, clock=Time().clock))
+
+    def left_open(self, subject: str, _what: str, _why: str) -> None:
+        self.open.append(subject)
 
 
 def test_provoked_alerts_are_a_red_proof() -> None:
@@ -93,6 +97,14 @@ def test_alert_that_goes_late_is_not_waited_for() -> None:
     assert not cluster.on
     with pytest.raises(LiveError, match="LIV712"):
         provoke(cluster, "x", nullcontext(), Provocation([Wanted("A")], cluster.active), within=0.01, comes_back=False)  # type: ignore[arg-type]
+
+
+def test_alert_that_is_active_from_before_is_left_open() -> None:
+    cluster = Broken("A", "B")
+    provocation = Provocation([Wanted("A"), Wanted("B")], lambda: [alert("A"), *cluster.active()])
+    provoke(cluster, "it is broken", cluster.fault(), provocation, comes_back=False)  # type: ignore[arg-type]
+    assert cluster.open == ["A"]
+    assert provocation.seen == {"B": "B pending"}
 
 
 def test_table_has_each_alert_once() -> None:

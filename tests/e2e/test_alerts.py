@@ -61,6 +61,25 @@ def _without(name: str, namespace: str = NAMESPACE) -> Callable[[Platform], Any]
     return breaking
 
 
+@contextmanager
+def _nothing_scraped(platform: Platform) -> Iterator[None]:
+    """Prometheus without its way to the targets, but for kube-state-metrics: how many nodes there are is half of what some alerts ask."""
+    left = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": f"{_PROOF}-states", "namespace": NAMESPACE},
+        "spec": {
+            "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}},
+            "policyTypes": ["Egress"],
+            "egress": [
+                {"to": [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "kube-state-metrics"}}}], "ports": [{"port": 8080, "protocol": "TCP"}]}
+            ],
+        },
+    }
+    with faults.applied(platform.cluster.kubectl, left), _without("allow-prometheus-to-scrape-targets")(platform):
+        yield
+
+
 def _no_alertmanager(platform: Platform) -> Any:
     kubectl, release = platform.cluster.kubectl, Key("HelmRelease", NAMESPACE, "kube-prometheus-stack")
     return faults.scaled(kubectl, "alertmanagers.monitoring.coreos.com", "kube-prometheus-stack-alertmanager", NAMESPACE, suspending=[release])
@@ -116,18 +135,21 @@ def _bad_rule_and_monitor(platform: Platform) -> Any:
 
 @contextmanager
 def _denied(platform: Platform) -> Iterator[None]:
-    """Requests that admission denies, three times a lot of them: the counter's first value is no growth."""
-    bad = {"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": NAMESPACE}, "spec": {"containers": [{"name": "a", "image": "nowhere.example.com/a:1"}]}}
-    pods = [{**bad, "metadata": {"name": f"{_PROOF}-{number}", "namespace": NAMESPACE}} for number in range(50)]
+    """Requests that Kyverno denies, three times a lot of them: the counter's first value is no growth."""
+    spec = {"type": "ExternalName", "externalName": "nowhere.example.com"}
+    names = [f"{_PROOF}-{number}" for number in range(60)]
+    services = [{"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec} for name in names]
     until = time.monotonic()
     for _lot in range(3):
         wait(lambda until=until: time.monotonic() >= until, timeout=60)
         until = time.monotonic() + 35
         try:
-            platform.cluster.kubectl.apply(pods, dry_run=True, timeout=180)
-        except RunError:
-            continue
-        raise NotEvaluatedError("KyvernoRequestsDenied", "fault", "admission lets an image of an unknown registry through")
+            platform.cluster.kubectl.apply(services, dry_run=True, timeout=180)
+        except RunError as error:
+            if "denied the request" in error.stderr:
+                continue
+            raise
+        raise NotEvaluatedError("KyvernoRequestsDenied", "fault", "admission lets a Service of another host's name through")
     yield
 
 
@@ -171,7 +193,7 @@ _OWN = {"namespace": _PROOF}
 FAULTS = {
     "nothing-scraped": Fault(
         "Prometheus may not reach its targets (NetworkPolicy allow-prometheus-to-scrape-targets deleted)",
-        _without("allow-prometheus-to-scrape-targets"),
+        _nothing_scraped,
         {**{name: (system, {}) for name, system in SCRAPED.items()}, "TargetDown": ("cert-manager", {"namespace": "cert-manager"})},
     ),
     "alertmanager-unreachable": Fault(
@@ -242,7 +264,7 @@ FAULTS = {
         {"MetalLBPoolAlmostExhausted": ("metallb", {"pool": _PROOF}), "MetalLBPoolExhausted": ("metallb", {"pool": _PROOF})},
     ),
     "speaker": Fault("MetalLB's speaker on no node", _no_speaker, {"MetalLBNobodyAnnounces": ("metallb", {})}),
-    "denied": Fault("150 requests that admission denies", _denied, {"KyvernoRequestsDenied": ("kyverno", {"resource_kind": "Pod"})}, comes_back=False),
+    "denied": Fault("180 requests that Kyverno denies", _denied, {"KyvernoRequestsDenied": ("kyverno", {"resource_kind": "Service"})}, comes_back=False),
     "podinfo": Fault(
         "requests from outside that fail, and some that take three seconds",
         _slow_and_failing,
@@ -265,7 +287,7 @@ BREAKS = {
     "pool": ("metallb-config",),
     "speaker": ("metallb", "ingress-nginx"),
 }
-USES = {"podinfo": ("tenant-a", "ingress-nginx"), "denied": ("kyverno", "policies-supply-chain")}
+USES = {"podinfo": ("tenant-a", "ingress-nginx"), "denied": ("kyverno", "policies-networking")}
 #: Alerts that no fault of minutes provokes, or that are proven elsewhere, and why.
 REASONS = {
     "AcmeRequestsRefused": "twenty refusals of an ACME server within an hour",

@@ -29,6 +29,7 @@ from harness.live.oci import Registry
 from harness.live.overlay import SOURCES, Overlay, OverlayError, closed, needed, overlay
 from harness.live.proof import differences, rebuilt
 from harness.live.readiness import KINDS, Key, Tree
+from harness.live.record import remember
 from harness.live.red import Red, red
 from harness.live.sealed_keys import recover
 from harness.live.sealing import Sealed, seal_all
@@ -203,6 +204,7 @@ def bring_up(platform: Platform, choice: Choice, *, tell: Tell = lambda _text: N
             except WaitError as error:
                 platform.failure = "\n".join(text for text in (vault.error if vault is not None else "", str(error)) if text)
         platform.phase = "ready"
+        remember(platform.cluster)
 
 
 def wait_for_flux(

@@ -70,6 +70,8 @@ CERTIFICATES = (
     fault("class-misspelt", "SEC611", f"{TENANT}/apps/ingress.yaml", "ingressClassName: nginx", "ingressClassName: ngnix", "ingressClassName: ngnix"),
     fault("port-misspelt", "SEC612", f"{TENANT}/apps/ingress.yaml", "name: http", "name: https", "service:"),
     fault("damaged-certificate", "SEC613", f"{KIND}/sealed-secrets-certificate.yaml", "    MIIE3TCCAsWg", "    MIIE3TCCAsWgAAAA", "-----BEGIN CERTIFICATE-----"),
+    fault("rate-by-a-bare-variable", "SEC614", f"{BASE}/operator-ui/configs/operators-rate.policy.yaml", "$${binary_remote_addr}", "$binary_remote_addr", "key: $binary_remote_addr"),
+    fault("right-only-after-the-controller", "SEC615", f"{BASE}/flux/network/kustomization.yaml", "  - ../../../components/namespace-ingress\n", "", "gitops/ingress: nginx", where=f"{BASE}/flux/ks.yaml", also=(Edit(f"{BASE}/flux/receiver/kustomization.yaml", "resources:\n", "components:\n  - ../../../components/namespace-ingress\nresources:\n"),)),
 )
 # fmt: on
 

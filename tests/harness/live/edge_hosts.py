@@ -31,19 +31,15 @@ def rows(world: World) -> dict[str, Row]:
 
 
 def first(platform: Platform, kind: str = "Ingress", field: str = "") -> tuple[Edge, Row]:
-    """A host of a kind of object that is ready in the cluster, in a namespace of the platform, behind a Policy with a field if one is named."""
-    why = NotEvaluatedError(platform.world.cluster.name, "ingress", f"no {kind} is served")
+    """The first host of a kind of object in a namespace of the platform, behind a Policy with a field if one is named.
+
+    It is always the same one: what breaks it says which system that is. Raises NotEvaluatedError when the build has none, or it is not ready.
+    """
     for row in rows(platform.world).values():
         item = row.listener.item
-        if item.kind != kind or not is_platform(platform.world, item.namespace):
-            continue
-        if field and not any(policies(platform.world, item, field)):
-            continue
-        try:
+        if item.kind == kind and is_platform(platform.world, item.namespace) and (not field or any(policies(platform.world, item, field))):
             return ready(platform, row), row
-        except NotEvaluatedError as error:
-            why = error
-    raise why
+    raise NotEvaluatedError(platform.world.cluster.name, "ingress", f"no {kind} of the platform serves a host{f' behind a {field}' if field else ''}")
 
 
 def ready(platform: Platform, row: Row) -> Edge:

@@ -389,3 +389,13 @@ def test_one_user_more_for_a_while(world: World) -> None:
     sent = [base64.b64decode(json.loads(text)["data"]["htpasswd"]).decode() for text in programs.stdin if text is not None]
     # printf abc | openssl sha1 -binary | base64
     assert sent == ["operator:{SHA}x\nplimsoll-proof:{SHA}qZk+NkcGgWq6PiVxeFDCbJzQ2J0=\n", "operator:{SHA}x"]
+
+
+def test_the_host_that_is_broken_is_always_the_same(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(edge_hosts, "require", lambda _platform, *systems: asked.append(systems))
+    assert edge_hosts.first(platform(world))[1].listener.host == WEBHOOK
+    assert edge_hosts.first(platform(world), "VirtualServer", "rateLimit")[1].listener.host == "alertmanager.kind.example.com"
+    assert asked == [("flux-receiver",), ("operator-ui-alertmanager",)]
+    with pytest.raises(NotEvaluatedError, match="no VirtualServer of the platform serves a host behind a jwt"):
+        edge_hosts.first(platform(world), "VirtualServer", "jwt")

@@ -143,7 +143,7 @@ def require(platform: Platform, *systems: str) -> None:
             raise NotEvaluatedError(name, "live proof", "left out of this run" if name in left else "this cluster has no such Kustomization")
         body = platform.cluster.kubectl.get("kustomizations.kustomize.toolkit.fluxcd.io", name, known[name].namespace)
         status = status_of(body or {})
-        # One that is suspended or at work again was ready, or is being proven: only what failed, or never was ready, cannot be relied on.
-        never = status.state is State.PROGRESSING and not status.revision
-        if body is None or never or status.state in (State.FAILED, State.WAITING, State.ABSENT):
+        # One that is suspended, at work again, or waits to take a newer revision was ready: only what failed, or never was, cannot be relied on.
+        never = status.state in (State.PROGRESSING, State.WAITING) and not status.revision
+        if body is None or never or status.state in (State.FAILED, State.ABSENT):
             raise NotEvaluatedError(name, "live proof", f"it is not ready: {status.message or 'it is not there'}"[:200])

@@ -133,9 +133,9 @@ def test_what_cannot_be_meant_is_said_before_anything_runs(tmp_path: Path, body:
     assert reason in text
 
 
-def platform(ready: str, *, left: tuple[str, ...] = (), revision: str = "x") -> Any:
+def platform(ready: str, *, left: tuple[str, ...] = (), revision: str = "x", reason: str = "HealthCheckFailed") -> Any:
     """A platform with one Kustomization, whose condition Ready is as given."""
-    condition = {"type": "Ready", "status": ready, "reason": "HealthCheckFailed", "message": "timeout waiting for StatefulSet/loki"}
+    condition = {"type": "Ready", "status": ready, "reason": reason, "message": "timeout waiting for StatefulSet/loki"}
     body = {"kind": "Kustomization", "metadata": {"name": "loki", "namespace": "flux-system", "generation": 1}, "spec": {}}
     body["status"] = {"observedGeneration": 1, "conditions": [condition], "lastAppliedRevision": revision}
     kubectl = SimpleNamespace(get=lambda kind, name, namespace: body)
@@ -148,8 +148,9 @@ def platform(ready: str, *, left: tuple[str, ...] = (), revision: str = "x") -> 
 def test_what_is_ready_can_be_relied_on() -> None:
     require(platform("True"), "loki")
     require(platform("False"))
-    # At work again after it was ready.
+    # At work again after it was ready, or about to be.
     require(platform("Unknown"), "loki")
+    require(platform("False", reason="DependencyNotReady"), "loki")
 
 
 @pytest.mark.parametrize(
@@ -157,10 +158,11 @@ def test_what_is_ready_can_be_relied_on() -> None:
     [
         (platform("False"), "loki", "it is not ready: timeout waiting for StatefulSet/loki"),
         (platform("Unknown", revision=""), "loki", "it is not ready: timeout waiting for StatefulSet/loki"),
+        (platform("False", revision="", reason="DependencyNotReady"), "loki", "it is not ready: timeout waiting for StatefulSet/loki"),
         (platform("True", left=("loki",)), "loki", "left out of this run"),
         (platform("True"), "tempo", "this cluster has no such Kustomization"),
     ],
-    ids=["failed", "never", "left-out", "unknown"],
+    ids=["failed", "never", "never-begun", "left-out", "unknown"],
 )
 def test_what_is_not_there_is_not_evaluated(given: Any, system: str, reason: str) -> None:
     with pytest.raises(NotEvaluatedError, match=f"{system}: live proof: {reason}"):

@@ -58,12 +58,29 @@ def workload(kind: str, name: str, namespace: str, spec: dict[str, Any], **more:
     return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, "namespace": namespace, "labels": labels}, "spec": body}
 
 
+def _spread(name: str) -> dict[str, Any]:
+    selector = {"matchLabels": {"app.kubernetes.io/name": name}}
+    return {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": selector}
+
+
 def workloads(namespace: str) -> list[dict[str, Any]]:
-    """One of each kind that never gets ready, one that ends with an error, one that needs more memory than it may have, a Job that fails, a full quota."""
+    """What never gets ready, one of each kind; what ends with an error, needs more memory than it may have, has as many replicas as it may; a full quota."""
     return [
         workload("Deployment", "deployment", namespace, pod(_NOWHERE)),
         workload("StatefulSet", "statefulset", namespace, pod(_NOWHERE), serviceName="none"),
         workload("DaemonSet", "daemonset", namespace, pod(_NOWHERE)),
+        workload("Deployment", "wide", namespace, {**pod(_NOWHERE), "topologySpreadConstraints": [_spread("wide")]}, replicas=2),
+        {
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": "wide", "namespace": namespace},
+            "spec": {
+                "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "wide"},
+                "minReplicas": 1,
+                "maxReplicas": 2,
+                "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}],
+            },
+        },
         workload("Deployment", "crash", namespace, pod(_PODINFO, "./podinfo", "--no-such-option")),
         workload("Deployment", "memory", namespace, hungry()),
         {

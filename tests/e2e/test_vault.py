@@ -11,7 +11,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from harness.live.bootstrap_base import Journal
+from harness.live.bootstrap_base import Journal, condition
 from harness.live.bootstrap_vault_api import NAMESPACE
 from harness.live.faults import applied, deleted, maker
 from harness.live.findings import NotEvaluatedError, expect
@@ -51,6 +51,7 @@ pytestmark = pytest.mark.proof(uses=("vault",))
 
 OWN, OTHER = "tenant-a", "tenant-b"
 OWN_PATH = f"kv/data/tenants/{OWN}/podinfo"
+OPERATOR = "app.kubernetes.io/name=vault-secrets-operator"
 POLICIES = 'path "sys/policies/acl/*" { capabilities = ["read", "update"] }\n'
 AUDIT = 'path "sys/audit" { capabilities = ["read", "sudo"] }\npath "sys/audit/*" { capabilities = ["update", "delete", "sudo"] }\n'
 
@@ -75,6 +76,12 @@ def declared_object(platform: Platform, kind: str, name: str) -> Object:
     if found is None:
         raise NotEvaluatedError(OWN, name, f"the build of this cluster has no such {kind.partition('.')[0]}")
     return found
+
+
+def ready(kubectl: Kubectl, namespace: str, selector: str) -> bool:
+    """Whether there are pods of a selector, all of them Ready."""
+    pods = kubectl.list("pods", namespace=namespace, selector=selector)
+    return bool(pods) and all(condition(pod)[0] == "True" for pod in pods)
 
 
 def test_every_member_is_unsealed(platform: Platform) -> None:
@@ -221,16 +228,18 @@ def test_a_value_comes_through_the_operator_only(platform: Platform, kubectl: Ku
             value = token_hex(8)
             client.good("PUT", path, {"data": {"value": value}}, operator)
             try:
-                wait(lambda: secret.values.get("value") == value, timeout=25, status=secret.state)
+                # An operator that was started anew needs some seconds to be the leader.
+                wait(lambda: secret.values.get("value") == value, timeout=45, status=secret.state)
             except WaitError as error:
-                return error.status
+                return f"a new value did not come within 45 s ({error.status})"
             return ""
 
         @contextmanager
         def cut() -> Iterator[None]:
             with deleted(kubectl, "networkpolicies.networking.k8s.io", item.name, NAMESPACE, suspending=maker(item)):
                 # What is connected stays connected; the operator has to come anew.
-                kubectl("delete", "pods", "--namespace=vault-secrets-operator", "--selector=app.kubernetes.io/name=vault-secrets-operator", "--wait=false")
+                kubectl("delete", "pods", "--namespace=vault-secrets-operator", f"--selector={OPERATOR}")
+                wait(lambda: ready(kubectl, "vault-secrets-operator", OPERATOR), timeout=90, what="the secrets operator to start")
                 yield
 
         try:

@@ -67,12 +67,11 @@ def audited(kubectl: Kubectl, cluster: Cluster, pod: str) -> dict[str, list[dict
 
 
 @contextmanager
-def policy(client: VaultClient, token: str, name: str, more: str = "", *, less: str = "") -> Iterator[None]:
-    """A policy of Vault with some text more, or without the rule of one path."""
+def policy(client: VaultClient, token: str, name: str, more: str) -> Iterator[None]:
+    """A policy of Vault with some text more."""
     before = str(client.good("GET", f"sys/policies/acl/{name}", None, token)["data"]["policy"])
-    changed = (before.replace(less, f"{less}-no-more") if less else before) + more
     try:
-        client.good("PUT", f"sys/policies/acl/{name}", {"policy": changed}, token)
+        client.good("PUT", f"sys/policies/acl/{name}", {"policy": before + more}, token)
         yield
     finally:
         client.good("PUT", f"sys/policies/acl/{name}", {"policy": before}, token)

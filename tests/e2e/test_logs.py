@@ -28,10 +28,12 @@ SAMPLES = yaml.safe_load((Path(__file__).parents[1] / "intent" / "telemetry.yaml
 SHIPPER = "DaemonSet/promtail/promtail"
 #: The Kustomizations of namespaces that are not named after theirs.
 APPLIED_BY = {"flux-system": "flux", "metallb-system": "metallb", "monitoring": "kube-prometheus-stack", "node-exporter": "kube-prometheus-stack"}
+#: Seconds after which a line does not come any more, for a probe that looks again until it does. The usual way takes 4.
+PATIENCE = 12.0
 #: Where pods that only write may run.
 SCRATCH = "tenant-b"
 #: A restart: lines, ten a second, and for how long a killed shipper may repeat what it read: the time between two writes of its positions.
-LINES, A_SECOND, REPEATED = 300, 10, 12.0
+LINES, A_SECOND, REPEATED = 200, 10, 12.0
 
 
 def uses(workload: str) -> tuple[str, ...]:
@@ -123,25 +125,6 @@ def test_a_restarted_shipper_loses_nothing(platform: Platform) -> None:
 
 
 @pytest.mark.proof(breaks=("promtail",))
-def test_red_a_container_to_promtail(platform: Platform) -> None:
-    kubectl = platform.cluster.kubectl
-    shipper = platform.world.find("DaemonSet.apps", "promtail", "promtail")
-    if shipper is None:
-        raise NotEvaluatedError("promtail", "red proof", "this cluster has no DaemonSet promtail/promtail")
-    nowhere = {"spec": {"template": {"spec": {"nodeSelector": {"plimsoll.example.com/proof": "nowhere"}}}}}
-
-    @contextmanager
-    def away() -> Iterator[None]:
-        with patched(kubectl, "daemonsets.apps", "promtail", "promtail", nowhere, suspending=maker(shipper)):
-            wait(lambda: not kubectl.list("pods", namespace="promtail"), timeout=60, what="the shipper to be gone")
-            yield
-
-    with ExitStack() as stack:
-        probe = _probe(platform, stack)
-        platform.red("container -> Promtail", "no node for the DaemonSet", away(), probe, broken_within=BUDGET + 30)
-
-
-@pytest.mark.proof(breaks=("promtail",))
 def test_red_promtail_to_loki(platform: Platform) -> None:
     kubectl = platform.cluster.kubectl
     policy = platform.world.find("NetworkPolicy.networking.k8s.io", "promtail", "allow-egress-loki-3100")
@@ -185,9 +168,9 @@ def _probe(platform: Platform, stack: ExitStack) -> Callable[[], str]:
             return sorted(set(written) - set(numbers(loki.entries(f'{{namespace="{SCRATCH}", app="{name}"}}'), run)))
 
         try:
-            wait(lambda: not missing(), timeout=BUDGET, what="the lines in Loki")
+            wait(lambda: not missing(), timeout=PATIENCE, what="the lines in Loki")
         except WaitError:
-            return f"{len(missing())} of {len(written)} lines are not in Loki {BUDGET:g} s later"
+            return f"{len(missing())} of {len(written)} lines are not in Loki {PATIENCE:g} s later"
         return ""
 
     return probe

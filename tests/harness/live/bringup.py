@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
@@ -10,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import yaml
 
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from harness.live.overlay import Beside
     from harness.model import Object
 
+T = TypeVar("T")
 #: What ``--phase`` can name: a run stops after it.
 PHASES: Final = ("cluster", "registry", "overlay", "flux", "key", "sync", "ready")
 _DEPLOYMENT: Final = "Deployment.apps"
@@ -119,8 +122,14 @@ class Platform:
     """What this run did not look at, with the reasons."""
     notes: list[str] = field(default_factory=list)
     """What proofs want said in the report whatever their result: seeds, numbers of probes."""
+    seed: int = field(default_factory=lambda: int(datetime.now(UTC).strftime("%Y%m%d")))
+    """What random samples start from: another one each day, and the same for who repeats a run (``--seed``)."""
     failure: str = ""
     """Why Flux did not become ready in time, with the root causes; empty when it did, or was not waited for."""
+
+    _made: dict[Any, Any] = field(default_factory=dict)
+    _locks: dict[Any, threading.Lock] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __repr__(self) -> str:
         # pytest shows the arguments of what fails: what is sealed is nothing to show, and the rest too much.
@@ -144,6 +153,20 @@ class Platform:
     ) -> None:
         """A red proof, see :func:`harness.live.red.red`; what was seen goes into the run's list."""
         self.reds.append(red(hop, fault, breaking, probe, broken_within=broken_within, mended_within=mended_within, delay=delay))
+
+    def random(self) -> random.Random:
+        """A fresh source of random samples, the same each time in a run."""
+        return random.Random(self.seed)  # noqa: S311 - samples, not secrets
+
+    def once(self, make: Callable[[Platform], T]) -> T:
+        """What ``make`` makes of this run, made once: what several proofs look at together. The others wait for the first."""
+        with self._lock:
+            lock = self._locks.setdefault(make, threading.Lock())
+        with lock:
+            if make not in self._made:
+                self._made[make] = make(self)
+            found: T = self._made[make]
+            return found
 
     def left_open(self, subject: Object | str, what: str, why: str) -> None:
         """Put a part of a proof that could not be looked at into the ledger, and go on with the rest."""

@@ -87,6 +87,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--fast", action="store_true", help="leave out the proofs that take long: chaos and upgrade")
     group.addoption("--upgrade-from", default="", metavar="COMMIT", help="the commit that the upgrade starts from (default: the merge base with the trunk)")
     group.addoption("--at-once", type=int, default=_AT_ONCE, metavar="N", help="how many proofs may run at the same time (default: %(default)s)")
+    group.addoption("--seed", type=int, metavar="N", help="what random samples start from, as the report of a run names it (default: the day)")
     group.addoption("--ready-timeout", type=float, default=1500, metavar="SECONDS", help="how long Flux may take to be ready (default: %(default)s)")
 
 
@@ -173,6 +174,9 @@ def platform(cluster: live.Cluster, request: pytest.FixtureRequest, record_tests
     )
     peak = Peak(lambda: held(cluster, cluster.nodes()))
     peak.start()
+    if config.option.seed is not None:
+        found.seed = config.option.seed
+    found.notes.append(f"random samples start from --seed {found.seed}")
     try:
         bring_up(found, choice, tell=lambda text: _tell(config, text))
         config.stash[ENTRIES] += found.overlay.not_evaluated if found.overlay is not None else []

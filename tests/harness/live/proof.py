@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,8 @@ def rebuilt(workspace: Workspace, world: World, overlay: Overlay) -> World:
         found = next((item for item in again.clusters if item.name == world.cluster.name), None)
         if found is None:
             raise OverlayError(f"with its overlay, {world.cluster.name} is no cluster any more")
-        return again.world(found)
+        # The folder is gone when this returns: what is read later, such as what people say of the cluster, is in the repository itself.
+        return replace(again.world(found), repository=workspace.repository)
 
 
 def differences(before: World, after: World, overlay: Overlay) -> list[str]:

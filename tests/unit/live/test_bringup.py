@@ -275,3 +275,15 @@ def test_what_a_proof_leaves_open_goes_to_the_ledger(world: World) -> None:
     made.left_open("flow", "a probe", "no pod runs")
     assert [str(entry.subject) for entry in made.entries] == [str(world.of("Namespace")[0].id), "flow"]
     assert {entry.why for entry in made.entries} == {"no pod runs"}
+
+
+def test_what_proofs_share_is_made_once(world: World) -> None:
+    made = platform(world, Machine(world))
+    calls: list[str] = []
+
+    def look(given: bringup.Platform) -> int:
+        calls.append(given.world.cluster.name)
+        return given.random().randrange(1000)
+
+    assert made.once(look) == made.once(look) == made.random().randrange(1000)
+    assert len(calls) == 1

@@ -18,6 +18,7 @@ from harness.live.proof import differences, rebuilt
 from harness.live.readiness import Key
 from harness.live.sealing import seal_all
 from harness.model import Location, Object, ObjectId, Origin, fixed
+from harness.rules.net_intent import intent_of
 
 if TYPE_CHECKING:
     from harness.flux.world import World
@@ -131,6 +132,11 @@ def test_the_sync_root_holds_the_patches_and_its_source_the_tag(made: Overlay, w
     assert "patches" not in world.cluster.sync.spec
     for patch in made.root["spec"]["patches"]:
         assert patch["target"]["kind"] in ("Kustomization", "ConfigMap", "OCIRepository")
+
+
+def test_world_with_its_overlay_still_reads_what_people_say_of_it(workspace: Workspace, world: World, beside: Beside) -> None:
+    after = rebuilt(workspace, world, overlay(world, beside))
+    assert after.derive(intent_of) is not None
 
 
 def test_what_is_left_out_is_gone_with_what_waits_for_it(workspace: Workspace, world: World, beside: Beside) -> None:

@@ -95,9 +95,9 @@ class Cluster:
         """kubectl with this cluster's kubeconfig."""
         return Kubectl(self.tools.kubectl, self.kubeconfig, runner=self._runner, reader=self.reader)
 
-    def docker(self, *arguments: str, timeout: float = 60) -> str:
+    def docker(self, *arguments: str, stdin: str | None = None, timeout: float = 60) -> str:
         """What a docker command prints. Raises RunError when it fails."""
-        return self._runner([self.tools.docker, *arguments], timeout=timeout).stdout
+        return self._runner([self.tools.docker, *arguments], stdin=stdin, timeout=timeout).stdout
 
     def context(self) -> str:
         """The current context of the kubeconfig; empty when it has none."""

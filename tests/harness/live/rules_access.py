@@ -50,4 +50,47 @@ ENFORCED: Final = LiveRule(
     fix="see which authorizers and webhooks the API server runs with",
     controls=_CONTROLS,
 )
-RULES: Final = (GRANTED, UNKNOWN, RULES_EQUAL, CELL, ATOM, ENFORCED)
+_BORDERS: Final = ("CIS-5.3.2", "NIST-AC-4", "NIST-SC-7")
+PASSES: Final = LiveRule(
+    id="LIV551",
+    title="every connection that policies allow comes to its destination",
+    why="what a component needs and the network drops shows as time-outs, alerts that never come and webhooks that refuse everything",
+    fix="see whether the policy is in the cluster and selects both pods; if it does, the network plugin and the offline engine disagree",
+    controls=_BORDERS,
+)
+REFUSED: Final = LiveRule(
+    id="LIV552",
+    title="no connection that policies refuse comes to its destination",
+    why="a border that holds on paper only is none; each connection that is possible and not needed is a way for an intruder",
+    fix="see whether the policy is in the cluster and selects the pods, and whether the network plugin enforces policies at all",
+    controls=_BORDERS,
+)
+POD_KNOWN: Final = LiveRule(
+    id="LIV553",
+    title="every pod that runs in a namespace of the platform is one of the build's workloads, with its labels",
+    why="selectors match labels: the offline matrix says nothing of a pod that has others, or that nobody described",
+    fix="describe it in tests/intent/network.yaml (pods), or see what made it",
+    controls=_BORDERS,
+)
+POLICIES_REFUSE: Final = LiveRule(
+    id="LIV554",
+    title="what is refused passes as soon as policies allow it",
+    why="a refusal that holds without any policy proves nothing about policies: nobody listens, or something else is in the way",
+    fix="find what drops the packet: the probe, the network plugin, or a server that is not there",
+    controls=_BORDERS,
+)
+WEBHOOK_REACHED: Final = LiveRule(
+    id="LIV555",
+    title="the API server's node reaches a pod behind every webhook",
+    why="a webhook that is not reached refuses everything, or lets everything pass, as its failure policy says",
+    fix="see the webhook's Service, its endpoints and the policies of its namespace",
+    controls=_BORDERS,
+)
+TRIED: Final = LiveRule(
+    id="LIV556",
+    title="connections of every namespace, every policy and both kinds were tried",
+    why="a proof of a few connections is taken for one of all",
+    fix="see in the ledger what was left open, and why",
+    controls=_BORDERS,
+)
+RULES: Final = (GRANTED, UNKNOWN, RULES_EQUAL, CELL, ATOM, ENFORCED, PASSES, REFUSED, POD_KNOWN, POLICIES_REFUSE, WEBHOOK_REACHED, TRIED)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 PRIVATE: Final = "10.77.77.77"
 #: Seconds until a policy that was changed has its effect.
 SETTLED: Final = 25.0
+#: Seconds after which what came out otherwise stays so: other proofs break a policy or a pod for a moment.
+_STAYS: Final = 150.0
 _OPEN: Final = "plimsoll-proof-open"
 
 
@@ -70,8 +72,11 @@ class Round:
         return ""
 
     def again(self, trials: Iterable[Trial]) -> None:
-        """Try some once more."""
-        self.seen |= probe(self.platform.cluster, [trial.probe for trial in trials])
+        """Try some once more, and their positive controls."""
+        several = list(trials)
+        came = probe(self.platform.cluster, [each for trial in several for each in (trial.probe, control(trial.probe))])
+        self.seen |= {trial.probe: came[trial.probe] for trial in several}
+        self.controls |= {control(trial.probe): came[control(trial.probe)] for trial in several}
 
 
 def look(platform: Platform) -> Round:
@@ -93,7 +98,7 @@ def look(platform: Platform) -> Round:
 
         try:
             # A busy machine answers late, and other proofs change policies for a moment.
-            wait(settled, timeout=SETTLED, delay=3, what="connections as the model has them")
+            wait(settled, timeout=_STAYS, delay=5, what="connections as the model has them")
         except WaitTimeoutError:
             return found
     return found
@@ -175,8 +180,10 @@ def still_refused(found: Round, trials: list[Trial], seconds: float = SETTLED) -
     left = list(trials)
 
     def all_pass() -> bool:
-        came = probe(found.platform.cluster, [trial.probe for trial in left], wait=WAIT)
-        left[:] = [trial for trial in left if not came[trial.probe].arrived]
+        came = probe(found.platform.cluster, [each for trial in left for each in (trial.probe, control(trial.probe))], wait=WAIT)
+        # A pod that was replaced in the meantime is nobody to ask.
+        there = [trial for trial in left if came[trial.probe] is not Seen.ABSENT and came[control(trial.probe)].arrived]
+        left[:] = [trial for trial in there if not came[trial.probe].arrived]
         return not left
 
     try:

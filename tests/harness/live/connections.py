@@ -7,7 +7,7 @@ as a pod and the node it runs on, is left open with the reason.
 from __future__ import annotations
 
 import ipaddress
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,14 +16,17 @@ from harness.live.findings import NotEvaluatedError
 from harness.live.flows import METADATA, Plan, Trial, control, expected_of, explained, plan, populate
 from harness.live.netprobe import THERE, WAIT, Probe, Seen, outside, probe
 from harness.live.rules_access import PASSES, REFUSED
+from harness.live.run import RunError
 from harness.live.wait import WaitTimeoutError, wait
 from harness.model.shapes import items, mapping, text
+from harness.rules.net_intent import ANY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from harness.live.bringup import Platform
     from harness.model import Finding, Location, Object
+    from harness.rules.net_intent import Expectation
 
 #: An address outside that no public range holds.
 PRIVATE: Final = "10.77.77.77"
@@ -32,6 +35,10 @@ SETTLED: Final = 25.0
 #: Seconds after which what came out otherwise stays so: other proofs break a policy or a pod for a moment.
 _STAYS: Final = 150.0
 _OPEN: Final = "plimsoll-proof-open"
+#: The pod that nobody wrote a policy for, and where it is put: at the tenants, and beside what is on the host's network.
+STRANGER: Final = "plimsoll-proof-stranger"
+_LIKE: Final = "podinfo"
+_PEOPLES: Final = ("tenant-a", "tenant-b", "node-exporter")
 
 
 @dataclass
@@ -84,38 +91,99 @@ def look(platform: Platform) -> Round:
 
     Raises NotEvaluatedError where nodes cannot be entered from here.
     """
-    found = prepared(platform)
-    with beyond(found):
-        found.seen = probe(platform.cluster, [trial.probe for trial in found.plan.trials])
-        found.controls = probe(platform.cluster, [control(trial.probe) for trial in found.plan.trials])
+    expectation = _checked(platform)
+    with strangers(platform, expectation) as strange:
+        found = prepared(platform, expectation, strange)
+        with beyond(found):
+            found.seen = probe(platform.cluster, [trial.probe for trial in found.plan.trials])
+            found.controls = probe(platform.cluster, [control(trial.probe) for trial in found.plan.trials])
 
-        def settled() -> bool:
-            wrong, _ = found.judge()
-            if wrong:
-                found.again(wrong)
-                wrong, _ = found.judge(wrong)
-            return not wrong
+            def settled() -> bool:
+                wrong, _ = found.judge()
+                if wrong:
+                    found.again(wrong)
+                    wrong, _ = found.judge(wrong)
+                return not wrong
 
-        try:
-            # A busy machine answers late, and other proofs change policies for a moment.
-            wait(settled, timeout=_STAYS, delay=5, what="connections as the model has them")
-        except WaitTimeoutError:
-            return found
+            try:
+                # A busy machine answers late, and other proofs change policies for a moment.
+                wait(settled, timeout=_STAYS, delay=5, what="connections as the model has them")
+            except WaitTimeoutError:
+                return found
     return found
 
 
-def prepared(platform: Platform) -> Round:
-    """What will be tried."""
+def _checked(platform: Platform) -> Expectation:
     world, cluster = platform.world, platform.cluster
     if cluster.foreign:
         raise NotEvaluatedError(world.cluster.name, "connections from pod to pod", "the nodes of this cluster cannot be entered from here")
     expectation = expected_of(world)
     if expectation is None:
         raise NotEvaluatedError(world.cluster.name, "connections from pod to pod", "there is no table of flows (tests/intent/network.yaml)")
+    return expectation
+
+
+def prepared(platform: Platform, expectation: Expectation, strange: Collection[str] = ()) -> Round:
+    """What will be tried."""
+    world, cluster = platform.world, platform.cluster
     nodes = {item["metadata"]["name"]: _address(item) for item in cluster.kubectl.list("nodes")}
     addresses = (THERE, METADATA, PRIVATE, *([_neighbour(platform.facts.network)] if platform.facts is not None else []))
-    population = populate(expectation, cluster.kubectl.list("pods"))
+    population = populate(expectation, cluster.kubectl.list("pods"), strange)
     return Round(platform, plan(world, expectation, population, addresses, nodes, platform.random()), addresses, nodes)
+
+
+@contextmanager
+def strangers(platform: Platform, expectation: Expectation) -> Iterator[list[str]]:
+    """Pods that nobody wrote a policy for, one in each namespace of a tenant and in one of the platform's, for a moment. Yields ``namespace/name``.
+
+    Where admission lets none in, none can be there: that is left open, with what it says.
+    """
+    kubectl, world = platform.cluster.kubectl, platform.world
+    images = (item.get("spec", "template", "spec", "containers", 0, "image") for item in world.of("Deployment.apps") if item.name == _LIKE)
+    image = next((str(each) for each in images if each), "")
+    made: list[str] = []
+    with ExitStack() as stack:
+        for space in _PEOPLES if image else ():
+            if space not in expectation.network.namespaces:
+                continue
+            try:
+                stack.enter_context(applied(kubectl, *stranger(space, image)))
+                made.append(f"{space}/{STRANGER}")
+            except RunError as error:
+                platform.left_open(f"{world.cluster.name}/Namespace/{space}", "connections of a pod that nobody wrote a policy for", error.reason)
+        try:
+            wait(lambda: all(_runs(kubectl.get("pods", STRANGER, each.partition("/")[0])) for each in made), timeout=90, what="strangers that run")
+        except WaitTimeoutError as error:
+            platform.left_open(world.cluster.name, "connections of a pod that nobody wrote a policy for", error.status or "it did not start in time")
+        yield made
+
+
+def _runs(pod: Mapping[str, Any] | None) -> bool:
+    return pod is not None and mapping(pod.get("status")).get("phase") == "Running"
+
+
+def stranger(namespace: str, image: str) -> list[dict[str, Any]]:
+    """An account and a pod as admission wants them. No policy selects its label."""
+    metadata = {"name": STRANGER, "namespace": namespace, "labels": {"app.kubernetes.io/name": STRANGER}}
+    container = {
+        "name": "stranger",
+        "image": image,
+        "command": ["./podinfo", "--port=9898"],
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}},
+        "securityContext": {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}},
+        "livenessProbe": {"tcpSocket": {"port": 9898}},
+        "readinessProbe": {"tcpSocket": {"port": 9898}},
+    }
+    spec = {
+        "serviceAccountName": STRANGER,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 1,
+        "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "runAsGroup": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container],
+    }
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata, "automountServiceAccountToken": False}
+    return [account, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}]
 
 
 @contextmanager
@@ -172,7 +240,9 @@ def refused(found: Round) -> list[Trial]:
     """What was refused, and is believed."""
     wrong, open_ = found.judge()
     out = {id(trial) for several in (wrong, *open_.values()) for trial in several}
-    return [trial for trial in found.plan.trials if not trial.allowed and id(trial) not in out]
+    gone = {end.workload for trial in found.plan.trials for end in (trial.source, trial.destination) if end.workload is not None and end.workload.name == ANY}
+    there = (trial for trial in found.plan.trials if not gone & {trial.source.workload, trial.destination.workload})
+    return [trial for trial in there if not trial.allowed and id(trial) not in out]
 
 
 def still_refused(found: Round, trials: list[Trial], seconds: float = SETTLED) -> list[Trial]:

@@ -19,11 +19,11 @@ from harness.live.faults import LABEL
 from harness.live.netprobe import NODE, Probe
 from harness.model.shapes import mapping, text
 from harness.rules.net_common import listening, served
-from harness.rules.net_intent import expectation_of
+from harness.rules.net_intent import ANY, expectation_of
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from harness.engines.netpol.intervals import Intervals
     from harness.engines.netpol.workloads import Workload
@@ -85,9 +85,13 @@ class Population:
         return [each for each in workloads if each not in running]
 
 
-def populate(expectation: Expectation, bodies: Iterable[Mapping[str, Any]]) -> Population:
-    """The running pods with their workloads. Pods of other proofs, and those on the host's network, are none."""
+def populate(expectation: Expectation, bodies: Iterable[Mapping[str, Any]], strangers: Collection[str] = ()) -> Population:
+    """The running pods with their workloads. Pods of other proofs, and those on the host's network, are none.
+
+    ``strangers`` are the pods (``namespace/name``) that were made to stand for those that nobody wrote a policy for.
+    """
     found = Population()
+    unlabelled = {each.namespace: each for each in expectation.network.workloads if each.name == ANY}
     by_space: dict[str, list[Workload]] = {}
     for each in expectation.network.workloads:
         if not each.host_network:
@@ -96,9 +100,10 @@ def populate(expectation: Expectation, bodies: Iterable[Mapping[str, Any]]) -> P
         metadata, spec, status = (mapping(body.get(name)) for name in ("metadata", "spec", "status"))
         name, space = text(metadata.get("name")), text(metadata.get("namespace"))
         labels = mapping(metadata.get("labels"))
-        if spec.get("hostNetwork") is True or LABEL in labels or status.get("phase") in ("Succeeded", "Failed"):
+        strange = f"{space}/{name}" in strangers
+        if spec.get("hostNetwork") is True or (LABEL in labels and not strange) or status.get("phase") in ("Succeeded", "Failed"):
             continue
-        workload = _workload(by_space.get(space, ()), name, labels)
+        workload = unlabelled.get(space) if strange else _workload(by_space.get(space, ()), name, labels)
         if workload is None:
             found.unknown[f"{space}/{name}"] = "no workload of the build has its name and labels"
         elif status.get("phase") != "Running" or not status.get("podIP") or metadata.get("deletionTimestamp"):

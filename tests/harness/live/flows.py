@@ -35,6 +35,8 @@ PAIRS: Final = 2500
 #: What helm-controller adds to the version of a chart, as labels have it, and the letter that semantic versions have not.
 _DIGEST: Final = re.compile(r"[+_][0-9a-f]{12}$")
 _V: Final = re.compile(r"(?<![A-Za-z0-9])v(?=[0-9])")
+#: Ports in a row that are still named one by one.
+_WIDE: Final = 8
 #: The metadata service calls nobody.
 METADATA: Final = "169.254.169.254"
 _NO_CLIENTS: Final = frozenset({METADATA})
@@ -204,9 +206,10 @@ def _addressed(expectation: Expectation) -> list[tuple[str, int]]:
 
 
 def _few(ports: Ports) -> Iterator[tuple[str, int]]:
-    """The single ports among some; ranges name none in particular."""
+    """The ports among some that are named one by one; wide ranges name none in particular."""
     for protocol, numbers in ports.sets:
-        yield from ((protocol, first) for first, last in numbers if first == last and protocol != "SCTP")
+        for first, last in numbers if protocol != "SCTP" else ():
+            yield from ((protocol, port) for port in range(first, last + 1) if last - first < _WIDE)
 
 
 def _trial(expectation: Expectation, probe: Probe, source: End, destination: End, allowed: bool, whose: str) -> Trial:

@@ -75,7 +75,7 @@ def test_the_collector_hands_on_no_credential(platform: Platform) -> None:
 def test_spans_of_probes_are_dropped(platform: Platform) -> None:
     signals = Signals(platform)
     probes = []
-    for path in ("/healthz", "/readyz", "/livez", "/metrics"):
+    for path in ("/healthz", "/readyz", "/livez", "/metrics", "/stub_status", "/configVersionCheck"):
         for key in ("url.path", "http.target", "http.route"):
             made = begin()
             signals.hand_over(span_of(made, "probe", {key: path}), service="proof")

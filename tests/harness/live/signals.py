@@ -151,11 +151,13 @@ class Signals:
         said = json.loads(found[0].line)
         if made.trace not in str(said.get("traceparent")) or said.get("host") != self.host:
             return f"the access log says traceparent {said.get('traceparent')}, host {said.get('host')}"
-        return "" if found[0].metadata.get("status") == "200" else f"the access log says status {found[0].metadata.get('status')}"
+        if found[0].metadata.get("status") != "200":
+            return f"the access log says status {found[0].metadata.get('status')}"
+        return _named(found, INGRESS)
 
     def _application_log(self, made: Trace) -> str:
         found = self.loki.entries(f'{{namespace="tenant-a", app="podinfo"}} | trace_id="{made.trace}"')
-        return "" if found else "no line of the application names the trace"
+        return _named(found, APPLICATION) if found else "no line of the application names the trace"
 
     def _span(self, made: Trace, service: str) -> str:
         spans = self.tempo.spans(made.trace)
@@ -169,6 +171,9 @@ class Signals:
         mine = [series for series, exemplar in found if exemplar.get("trace_id") == made.trace]
         if not mine:
             return f"no exemplar of {service} names the trace ({len(found)} others do)"
+        wanted = {"http_request_method": "GET", "http_response_status_code": "200"}
+        if not any(wanted.items() <= series.items() for series in mine):
+            return f"an exemplar of {service}, but on series without {', '.join(wanted)}: {mine[0]}"
         calls = self.prometheus.query(f'sum(traces_span_metrics_calls_total{{service_name="{service}"}}) > 0')
         return "" if calls else f"an exemplar, but no calls of {service}"
 
@@ -199,6 +204,12 @@ def span_of(made: Trace, name: str, values: Mapping[str, str], *, now: int | Non
     end = now if now is not None else time.time_ns()
     times = {"startTimeUnixNano": str(end - _BILLION // 100), "endTimeUnixNano": str(end)}
     return {"traceId": made.trace, "spanId": made.span, "name": name, "kind": 2, **times, "attributes": attributes(values)}
+
+
+def _named(entries: Iterable[Entry], service: str) -> str:
+    """Why the way from a trace to its logs does not lead to entries: it goes by the name of the service, which the two must share."""
+    names = {entry.labels.get("service_name", "") for entry in entries}
+    return "" if names == {service} else f"the lines are of service_name {_several(names)}, the spans of {service}"
 
 
 def _several(names: Iterable[str]) -> str:

@@ -19,6 +19,7 @@ from unit.live.fakes import Time
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+SERIES = {"http_request_method": "GET", "http_response_status_code": "200", "le": "1"}
 MADE = Trace("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
 
 
@@ -130,9 +131,13 @@ def looked(platform: Any, clock: Time) -> Signals:
     made = Signals(platform, clock=clock.clock)
     line = json.dumps({"traceparent": MADE.header, "host": "podinfo.example.com"})
     spans = [span("in", "01", MADE.span, "ingress-nginx"), span("app", "02", "01", "podinfo")]
-    made.loki = SimpleNamespace(entries=lambda _query: [Entry({}, line, {"status": "200"}, 1)])  # type: ignore[assignment]
+
+    def entries(query: str) -> list[Entry]:
+        return [Entry({"service_name": "ingress-nginx" if "ingress" in query else "podinfo"}, line, {"status": "200"}, 1)]
+
+    made.loki = SimpleNamespace(entries=entries)  # type: ignore[assignment]
     made.tempo = SimpleNamespace(spans=lambda _trace: spans)  # type: ignore[assignment]
-    series = [{"seriesLabels": {}, "exemplars": [{"labels": {"trace_id": MADE.trace}}]}]
+    series = [{"seriesLabels": SERIES, "exemplars": [{"labels": {"trace_id": MADE.trace}}]}]
     made.prometheus = SimpleNamespace(get=lambda _path, _query: series, query=lambda _query: [3.0])  # type: ignore[assignment]
     return made
 
@@ -174,8 +179,20 @@ def test_all_signals_are_there_at_once(looked: Signals, clock: Time) -> None:
         (
             "ingress metric",
             "prometheus",
-            {"get": lambda _path, _query: [{"seriesLabels": {}, "exemplars": [{"labels": {"trace_id": MADE.trace}}]}], "query": lambda _query: []},
+            {"get": lambda _path, _query: [{"seriesLabels": SERIES, "exemplars": [{"labels": {"trace_id": MADE.trace}}]}], "query": lambda _query: []},
             "an exemplar, but no calls of ingress-nginx",
+        ),
+        (
+            "ingress metric",
+            "prometheus",
+            {"get": lambda _path, _query: [{"seriesLabels": {"le": "1"}, "exemplars": [{"labels": {"trace_id": MADE.trace}}]}]},
+            "an exemplar of ingress-nginx, but on series without http_request_method, http_response_status_code: {'le': '1'}",
+        ),
+        (
+            "application log",
+            "loki",
+            {"entries": lambda _query: [Entry({"service_name": "other"}, "", {}, 1)]},
+            "the lines are of service_name other, the spans of podinfo",
         ),
     ],
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -31,6 +30,7 @@ from harness.live.oci import Registry
 from harness.live.overlay import SOURCES, Overlay, OverlayError, closed, needed, overlay
 from harness.live.proof import differences, rebuilt
 from harness.live.readiness import KINDS, Key, Tree
+from harness.live.reconcile import ask
 from harness.live.record import remember
 from harness.live.red import Red, red
 from harness.live.sealed_keys import recover
@@ -404,11 +404,5 @@ def _sync(platform: Platform, _choice: Choice) -> None:
         path.joinpath("sync.yaml").write_text(yaml.safe_dump_all(platform.overlay.objects, sort_keys=False), encoding="utf-8")
         path.joinpath("kustomization.yaml").write_text("resources: [sync.yaml]\n", encoding="utf-8")
         ensure_sync(kubectl, path, platform.journal, timeout=_ROLLOUT)
-    ask_now(kubectl, *[Key(item["kind"], item["metadata"]["namespace"], item["metadata"]["name"]) for item in platform.overlay.objects])
-
-
-def ask_now(kubectl: Kubectl, *keys: Key) -> None:
-    """Let Flux look at objects now and not at their next interval (the annotation of ``flux reconcile``)."""
-    for key in keys:
-        when = f"reconcile.fluxcd.io/requestedAt={time.time_ns()}"
-        kubectl("annotate", "--overwrite", f"--namespace={key.namespace}", f"{key.kind.lower()}/{key.name}", when)
+    for item in platform.overlay.objects:
+        ask(kubectl, Key(item["kind"], item["metadata"]["namespace"], item["metadata"]["name"]))

@@ -6,6 +6,7 @@ import base64
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from harness.live.edge import Edge
 from harness.live.findings import NotEvaluatedError
 from harness.live.web import Answer, Tls, WebError, request
 from harness.model.shapes import items, mapping, text
@@ -52,22 +53,12 @@ def entry_of(platform: Platform) -> Entry:
         NotEvaluatedError: Git has none, or the cluster has no address or no certificate for it.
     """
     kubectl = platform.cluster.kubectl
-    address = address_of(kubectl)
+    address = Edge.of(platform).address
     for item in platform.world.of(_INGRESS):
         found = _entry(kubectl, item, address)
         if found is not None and not found.wrong():
             return found
     raise NotEvaluatedError(_INGRESS, "a host to ask", "no Ingress of the cluster has a host with a certificate that answers 200")
-
-
-def address_of(kubectl: Kubectl) -> str:
-    """The first address of a LoadBalancer that serves HTTPS. Raises NotEvaluatedError when there is none."""
-    for service in kubectl.list("services"):
-        spec, status = mapping(service.get("spec")), mapping(service.get("status"))
-        given = [text(mapping(each).get("ip")) for each in items(mapping(status.get("loadBalancer")).get("ingress"))]
-        if spec.get("type") == "LoadBalancer" and any(given) and any(mapping(port).get("port") == _HTTPS for port in items(spec.get("ports"))):
-            return next(filter(None, given))
-    raise NotEvaluatedError("Service", "the address of the ingress", "no LoadBalancer for HTTPS has an address")
 
 
 def _entry(kubectl: Kubectl, item: Object, address: str) -> Entry | None:

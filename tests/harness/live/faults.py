@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.live.readiness import KINDS, Key
+from harness.live.reconcile import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -61,7 +62,7 @@ def _suspended(kubectl: Kubectl, key: Key) -> Iterator[None]:
 
 def resume(kubectl: Kubectl, key: Key) -> None:
     """Let Flux reconcile an object again, now. One that is gone: fine."""
-    if kubectl.get(_plural(key), key.name, key.namespace) is None:
+    if kubectl.get(plural(key.kind), key.name, key.namespace) is None:
         return
     now = {SUSPENDED: None, "reconcile.fluxcd.io/requestedAt": str(time.time_ns())}
     _merge(kubectl, key, {"metadata": {"annotations": now}, "spec": {"suspend": None}})
@@ -118,7 +119,7 @@ def applied(kubectl: Kubectl, *objects: Mapping[str, Any], timeout: float = 60) 
     finally:
         # In the reverse order, so that a namespace goes last.
         for item in reversed(marked):
-            kubectl.delete(_kind_of(item), item["metadata"]["name"], str(item["metadata"].get("namespace") or ""), timeout=timeout)
+            kubectl.delete(kind_of(item), item["metadata"]["name"], str(item["metadata"].get("namespace") or ""), timeout=timeout)
 
 
 def marked_as_temporary(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,23 +160,19 @@ def leftovers(kubectl: Kubectl, kinds: Iterable[str]) -> list[str]:
             said.append(f"{key}: resumed")
     for item in kubectl.list(*kinds, selector=LABEL):
         metadata = item["metadata"]
-        kubectl.delete(_kind_of(item), metadata["name"], str(metadata.get("namespace") or ""))
+        kubectl.delete(kind_of(item), metadata["name"], str(metadata.get("namespace") or ""))
         said.append(f"{item['kind']}/{metadata.get('namespace', '')}/{metadata['name']}: removed")
     return said
 
 
-def _kind_of(item: Mapping[str, Any]) -> str:
+def kind_of(item: Mapping[str, Any]) -> str:
     """The kind with its group, as kubectl takes it."""
     group, _, version = str(item["apiVersion"]).rpartition("/")
     return f"{item['kind']}.{version}.{group}" if group else str(item["kind"])
 
 
-def _plural(key: Key) -> str:
-    return {"Kustomization": KINDS[0], "HelmRelease": KINDS[1]}.get(key.kind, key.kind)
-
-
 def _merge(kubectl: Kubectl, key: Key, patch: Mapping[str, Any]) -> None:
-    kubectl("patch", _plural(key), key.name, *_in(key.namespace), "--type=merge", f"--patch={json.dumps(patch)}")
+    kubectl("patch", plural(key.kind), key.name, *_in(key.namespace), "--type=merge", f"--patch={json.dumps(patch)}")
 
 
 def _in(namespace: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.live.faults import maker, reverse
+from harness.live.faults import kind_of, maker, reverse
 from harness.live.reconcile import ask
 from harness.live.run import RunError
 from harness.live.wait import Clock, Waiter, WaitTimeoutError
@@ -47,13 +47,13 @@ def tampering(item: Object) -> dict[str, Any]:
 def comes_back_changed(kubectl: Kubectl, item: Object, *, patience: float, clock: Clock | None = None) -> str:
     """Change an object by hand, ask Flux to look, and say what is still not as it is in Git after ``patience`` seconds; empty when all is."""
     patch = tampering(item)
-    kubectl("patch", _kind(item), item.name, *_in(item), "--type=merge", f"--patch={json.dumps(patch)}")
+    kubectl("patch", kind_of(item.body), item.name, *_in(item), "--type=merge", f"--patch={json.dumps(patch)}")
     return _comes_back(kubectl, item, patch, patience, clock)
 
 
 def comes_back_deleted(kubectl: Kubectl, item: Object, *, patience: float, clock: Clock | None = None) -> str:
     """Delete an object by hand, ask Flux to look, and say what is missing after ``patience`` seconds; empty when it is there again."""
-    kubectl.delete(_kind(item), item.name, item.namespace)
+    kubectl.delete(kind_of(item.body), item.name, item.namespace)
     return _comes_back(kubectl, item, tampering(item), patience, clock)
 
 
@@ -62,7 +62,7 @@ def _comes_back(kubectl: Kubectl, item: Object, patch: Mapping[str, Any], patien
     wanted = reverse(patch, item.body)
 
     def look() -> str:
-        there = kubectl.get(_kind(item), item.name, item.namespace)
+        there = kubectl.get(kind_of(item.body), item.name, item.namespace)
         if there is None:
             return f"{item.kind} {item.name} is gone"
         found = reverse(patch, there)
@@ -75,12 +75,6 @@ def _comes_back(kubectl: Kubectl, item: Object, patch: Mapping[str, Any], patien
         return error.status
     except RunError as error:
         return error.reason
-
-
-def _kind(item: Object) -> str:
-    """As kubectl takes it: with version and group."""
-    group, _, version = item.api_version.rpartition("/")
-    return f"{item.kind}.{version}.{group}" if group else item.kind
 
 
 def _in(item: Object) -> list[str]:

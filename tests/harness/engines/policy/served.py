@@ -2,7 +2,8 @@
 
 Whoever is asked about an object sees it after it went through its Go type: fields that are null are gone, and a field whose type is a
 structure is always there, empty if need be (``resources`` of every container, ``metadata`` of every pod template). That decides whether
-``object.spec.template.metadata.labels`` fails on ``metadata`` or on ``labels``. Values that the API server's defaulting fills in are not added.
+``object.spec.template.metadata.labels`` fails on ``metadata`` or on ``labels``. Values that the API server's defaulting fills in are not added, but for the
+fields that stand for a pod's AppArmor annotations.
 
 Source: ``k8s.io/api`` v0.36; the fields are those tagged ``omitempty`` on a structure, or not tagged so at all.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness.model.shapes import items, mapping
+from harness.model.shapes import items, mapping, text
 
 if TYPE_CHECKING:
     from harness.engines.policy.api import Json, Resource
@@ -21,6 +22,8 @@ _CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
 _STRATEGY = {"Deployment": "strategy", "DaemonSet": "updateStrategy", "StatefulSet": "updateStrategy"}
 _TEMPLATED = frozenset({"Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "ReplicationController", "Job"})
 _WITH_STATUS = frozenset({"Pod", "CronJob", "Namespace", "PersistentVolumeClaim", *_TEMPLATED})
+_APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
+_PROFILES = {"runtime/default": "RuntimeDefault", "unconfined": "Unconfined"}
 _GROUPS = frozenset({"", "apps", "batch", "rbac.authorization.k8s.io"})
 
 
@@ -33,7 +36,7 @@ def as_served(body: Json, resource: Resource) -> Json:
     if kind in ("Role", "ClusterRole"):
         return seen if "rules" in seen else {**seen, "rules": None}
     if kind == "Pod":
-        seen = {**seen, "spec": _pod(seen.get("spec"))}
+        seen = {**seen, "spec": _with_profiles(_pod(seen.get("spec")), mapping(mapping(seen["metadata"]).get("annotations")))}
     elif kind in _TEMPLATED or kind == "CronJob":
         seen = {**seen, "spec": _workload(kind, seen.get("spec"))}
     elif kind == "PersistentVolumeClaim":
@@ -53,6 +56,28 @@ def _pod(spec: Any) -> dict[str, Any]:
         if isinstance(given.get(name), list)
     }
     return {"containers": None, **given, **filled}
+
+
+def _with_profiles(spec: dict[str, Any], annotations: dict[str, Any]) -> dict[str, Any]:
+    """A pod's spec with the AppArmor profiles of annotations in the fields that took their place (``applyAppArmorVersionSkew``)."""
+    if not any(name.startswith(_APPARMOR) for name in annotations):
+        return spec
+
+    def filled(container: Any) -> Any:
+        profile = _profile(annotations.get(f"{_APPARMOR}{mapping(container).get('name')}"))
+        context = mapping(mapping(container).get("securityContext"))
+        if profile is None or context.get("appArmorProfile") is not None:
+            return container
+        return {**container, "securityContext": {**context, "appArmorProfile": profile}}
+
+    return {**spec, **{name: [filled(container) for container in items(spec[name])] for name in _CONTAINERS if name in spec}}
+
+
+def _profile(annotation: Any) -> dict[str, str] | None:
+    if annotation in _PROFILES:
+        return {"type": _PROFILES[annotation]}
+    name = text(annotation).removeprefix("localhost/")
+    return {"type": "Localhost", "localhostProfile": name} if name and name != annotation else None
 
 
 def _template(template: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from harness.engines.policy import PolicyId, PolicySet, Request, Resource, Status
+from harness.engines.policy.served import as_served
 from hypothesis import given
 from hypothesis import strategies as st
 from unit.engines.policy.policy_samples import EVERYTHING, POD_RULE, Body, config_map, namespace, pod, review, rules, validating, verdict, workload
@@ -297,3 +298,21 @@ def test_order_and_company_of_policies_change_nothing(policies: list[Body], body
         name = policy["metadata"]["name"]
         assert [result for result in together if result.policy.name == name] == alone[name]
     assert len(together) == sum(len(alone[policy["metadata"]["name"]]) for policy in policies[:size])
+
+
+@pytest.mark.parametrize(
+    ("annotation", "context", "expected"),
+    [
+        ("unconfined", {}, {"type": "Unconfined"}),
+        ("runtime/default", {}, {"type": "RuntimeDefault"}),
+        ("localhost/own", {}, {"type": "Localhost", "localhostProfile": "own"}),
+        ("unconfined", {"appArmorProfile": {"type": "RuntimeDefault"}}, {"type": "RuntimeDefault"}),
+        ("else", {}, None),
+    ],
+)
+def test_a_pods_apparmor_annotation_is_served_as_the_field(annotation: str, context: dict[str, Any], expected: dict[str, str] | None) -> None:
+    metadata = {"name": "a", "annotations": {"container.apparmor.security.beta.kubernetes.io/web": annotation}}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [{"name": "web", "securityContext": context}, {"name": "other"}]}}
+    web, other = as_served(pod, Resource("", "v1", "pods", "Pod", True))["spec"]["containers"]
+    assert web["securityContext"].get("appArmorProfile") == expected
+    assert "securityContext" not in other

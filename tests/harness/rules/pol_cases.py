@@ -38,7 +38,7 @@ class Bench:
     def __init__(self, policies: Mapping[str, Sequence[Json]], cases: Sequence[PolicyCase], cluster: Sequence[Json] = ()) -> None:
         self.policies = policies
         self.cases = tuple(cases)
-        self._cluster = tuple(cluster)
+        self.cluster = tuple(cluster)
         self._resources = Resources()
         self._sets: dict[tuple[str, int | None], PolicySet] = {}
         self._lookup = _Lookup()
@@ -84,6 +84,12 @@ class Bench:
             return self._covers(case) or _unlike(case, results)
         return _unlike(case, results) or (self._others(case, results) if case.result == "fail" else "")
 
+    def verdict(self, case: PolicyCase) -> Result | None:
+        """What the policy of a case says of it: what did not pass, if anything. None when the policy is not about the request, or says neither yes nor no."""
+        self._stage(case)
+        results = self._set(case.policy).review(_request(case, self._namespaces))
+        return next((result for result in results if result.status is not Status.PASS), results[0] if results else None)
+
     def proves(self, case: PolicyCase) -> int | None:
         """The validation that a denied case is about: the one whose message contains the case's. None when none or several do."""
         found = [index for index, validation in enumerate(self.validations(case.policy)) if case.message and case.message in text(validation.get("message"))]
@@ -98,7 +104,7 @@ class Bench:
 
     def _stage(self, case: PolicyCase) -> None:
         """Set up the cluster of a case."""
-        existing = (*self._cluster, *case.existing)
+        existing = (*self.cluster, *case.existing)
         self._lookup.objects = Objects(existing, self._resources)
         self._namespaces.clear()
         self._namespaces.update({text(mapping(body.get("metadata")).get("name")): body for body in existing if body.get("kind") == "Namespace"})

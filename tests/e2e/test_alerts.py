@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from harness.live.cluster import Cluster
     from harness.live.kubectl import Kubectl
 
-pytestmark = pytest.mark.proof(uses=("kube-prometheus-stack-config",))
+pytestmark = pytest.mark.proof(uses=("kube-prometheus-stack", "kube-prometheus-stack-config"))
 #: Seconds after which an alert that Prometheus sends every minute no longer arrives.
 _SENT = 75
 
@@ -66,7 +66,7 @@ def test_fault_makes_its_alerts_active(platform: Platform, name: str) -> None:
     provoke(platform, fault.what, fault.breaking(platform), provocation, within=fault.within, comes_back=fault.comes_back)
 
 
-@pytest.mark.proof(uses=("kube-prometheus-stack",), seconds=600)
+@pytest.mark.proof(seconds=600)
 def test_alerts_reach_the_receivers_of_their_routes(platform: Platform, cluster: Cluster, kubectl: Kubectl) -> None:
     if cluster.foreign:
         raise NotEvaluatedError(ALWAYS, "test receiver", "its receivers' addresses are not changed on a cluster that is not of this run")

@@ -269,11 +269,7 @@ def records(world: World) -> list[AlertingRule]:
 def conditional(world: World, name: str) -> str:
     """Under which condition a series is there (``when`` in ``tests/intent/metrics.yaml``); empty for what always is, or what nobody knows."""
     known = inventory(world)
-    for body in known.components.values() if known is not None else ():
-        for declared, condition in mapping(mapping(body).get("when")).items():
-            if name == declared or name in {f"{declared}{suffix}" for suffix in ("_bucket", "_sum", "_count")}:
-                return str(condition)
-    return ""
+    return known.condition(name) if known is not None else ""
 
 
 def depends(world: World, expression: Expression) -> str:

@@ -196,6 +196,18 @@ def _same(tag: str, version: str) -> bool:
 
 
 @OBS.rule(
+    "OBS212",
+    title="a rule adds nothing that may not be there",
+    why="a sum of two series is there only where both are: a counter that exists only once it counted something hides the other (Prometheus: operators)",
+    fix="one comparison for each, joined by `or`; or `or vector(0)` behind what may be missing",
+    scope=Clusters(),
+    controls=("NIST-SI-4",),
+)
+def sums_are_there(world: World) -> Iterator[Violation]:
+    yield from _judged(world, judgement.lost_sums, "sides that are always there")
+
+
+@OBS.rule(
     "OBS211",
     title="a rate looks back over at least two scrapes",
     why="rate() needs two samples in its window: over one scrape interval or less it has no result, now and then or always (Prometheus: rate)",

@@ -103,6 +103,11 @@ class Inventory:
         entry = self._metrics.get(name)
         return self._exposed(name, *entry) if entry is not None else None
 
+    def condition(self, name: str) -> str:
+        """Under which condition a component's series is there (``when``); empty for what always is, or what nobody knows."""
+        entry = self._metrics.get(name)
+        return text(mapping(mapping(self.components[entry[0]]).get("when")).get(entry[1])) if entry is not None else ""
+
     def labels_of(self, selector: Node) -> frozenset[str] | None:
         """The labels of what a selector selects; None when they are not known."""
         series = self.find(selector.name) if selector.name else None

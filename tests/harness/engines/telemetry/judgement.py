@@ -116,6 +116,23 @@ def wrong_types(expression: Expression, inventory: Inventory) -> Iterator[str]:
             yield f"the raw value of the counter {selector.name}"
 
 
+def lost_sums(expression: Expression, inventory: Inventory) -> Iterator[str]:
+    """Sums and differences of which one side is there only under a condition: without it, the whole is nothing."""
+    for node, _ in expression.root.walk() if expression.root is not None else ():
+        if node.kind == "binary" and node.name in ("+", "-") and not any(child.scalar for child in node.children):
+            for side in node.children:
+                name = _conditional(side, inventory)
+                if name:
+                    yield f"{node.name} with {name}, which is there only when {inventory.condition(name)}"
+
+
+def _conditional(side: Node, inventory: Inventory) -> str:
+    """The series without which a side has no result; empty when an alternative stands in for it (``or``), or it is always there."""
+    if any(node.kind == "binary" and node.name == "or" for node, _ in side.walk()):
+        return ""
+    return next((node.name for node, _ in side.walk() if node.kind == "selector" and inventory.condition(node.name)), "")
+
+
 def lost_labels(expression: Expression, texts: Mapping[str, str], inventory: Inventory) -> Iterator[tuple[str, str]]:
     """The labels that a rule's templates use and that its result does not have: the text's key, and the fault."""
     if expression.root is None:

@@ -174,7 +174,17 @@ def _state(kubectl: Kubectl, found: Mapping[str, Any] | None) -> str:
         if text(mapping(mapping(request.get("metadata")).get("annotations")).get("cert-manager.io/certificate-name")) == metadata.get("name"):
             approved = condition_of(request, "Approved").get("status") == "True"
             said.append(f"request {'approved' if approved else 'not approved'}: {text(condition_of(request, 'Ready').get('message'))}")
+            said += [text(mapping(each.get("status")).get("reason")) for each in _challenges(kubectl, request)]
     return "; ".join(part for part in said if part)
+
+
+def _challenges(kubectl: Kubectl, request: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The challenges of a request: their names begin with its own."""
+    metadata = mapping(request.get("metadata"))
+    if " from order " not in text(condition_of(request, "Ready").get("message")):
+        return []
+    found = kubectl.list("challenges.acme.cert-manager.io", namespace=text(metadata.get("namespace")))
+    return [each for each in found if text(mapping(each.get("metadata")).get("name")).startswith(text(metadata.get("name")))]
 
 
 def renew(kubectl: Kubectl, name: str, namespace: str, *, now: datetime | None = None) -> None:

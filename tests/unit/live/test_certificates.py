@@ -120,6 +120,23 @@ def test_what_it_waits_for_is_said_and_nothing_stays(programs: Programs) -> None
     assert [asked[3] for asked in programs.asked if "delete" in asked] == ["Certificate.v1.cert-manager.io", "secrets"]
 
 
+def test_a_challenge_says_what_it_waits_for(programs: Programs) -> None:
+    programs.on(*GET, says={"metadata": {"name": "proof-1", "namespace": "cert-manager"}})
+    request = {
+        "metadata": {"name": "proof-1-1", "namespace": "cert-manager", "annotations": {"cert-manager.io/certificate-name": "proof-1"}},
+        "status": {"conditions": [condition("Approved", "True"), condition("Ready", "False", message="Waiting on certificate issuance from order a/b")]},
+    }
+    challenges = [{"metadata": {"name": "proof-1-1-7"}, "status": {"reason": "the solver is refused"}}, {"metadata": {"name": "proof-2-1-7"}, "status": {}}]
+    where = ("--namespace=cert-manager", "--output=json")
+    programs.on(*KC, "get", "certificaterequests.cert-manager.io", *where, says={"items": [request]})
+    programs.on(*KC, "get", "challenges.acme.cert-manager.io", *where, says={"items": challenges})
+    with (
+        pytest.raises(WaitTimeoutError, match="request approved: Waiting on certificate issuance from order a/b; the solver is refused$"),
+        certificate(kubectl(programs), asked("proof-1", "platform-ca"), clock=Time().clock),
+    ):
+        pass
+
+
 def test_a_renewal_keeps_what_the_status_says() -> None:
     ready = condition("Ready", "True")
     body = {"metadata": {"generation": 4}, "status": {"conditions": [ready, condition("Issuing", "False")]}}

@@ -131,7 +131,7 @@ def test_a_challenge_says_what_it_waits_for(programs: Programs) -> None:
     programs.on(*KC, "get", "certificaterequests.cert-manager.io", *where, says={"items": [request]})
     programs.on(*KC, "get", "challenges.acme.cert-manager.io", *where, says={"items": challenges})
     with (
-        pytest.raises(WaitTimeoutError, match="request approved: Waiting on certificate issuance from order a/b; the solver is refused$"),
+        pytest.raises(WaitTimeoutError, match=r"request approved: Waiting on certificate issuance from order a/b; the solver is refused$"),
         certificate(kubectl(programs), asked("proof-1", "platform-ca"), clock=Time().clock),
     ):
         pass

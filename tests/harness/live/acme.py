@@ -226,10 +226,15 @@ def acme(platform: Platform, edge: Edge, name: str) -> Iterator[Acme]:
         "spec": {"selector": dict(mapping(edge.service.spec.get("selector"))), "ports": [{"name": str(port), "port": port} for port in (80, 443)]},
     }
     try:
-        with applied(kubectl, exception(name, datetime.now(UTC)), front, *ways(name, edge)), applied(kubectl, *server(name, own)):
-            _await(platform, name)
-            with applied(kubectl, *approval(name), *from_git(platform, name, own, zone)):
-                yield Acme(platform, name, f"{name}.{zone}", own)
+        with applied(kubectl, exception(name, datetime.now(UTC)), front, *ways(name, edge)):
+            objects = server(name, own)
+            # Kyverno hears of an exception a moment after it is there.
+            admitted = Waiter(lambda: kubectl.apply(objects, dry_run=True))
+            admitted.wait(bool, successes=1, timeout=30, what=f"the exception {name} in Kyverno")
+            with applied(kubectl, *objects):
+                _await(platform, name)
+                with applied(kubectl, *approval(name), *from_git(platform, name, own, zone)):
+                    yield Acme(platform, name, f"{name}.{zone}", own)
     finally:
         kubectl.delete("secrets", f"{name}-account", NAMESPACE)
 

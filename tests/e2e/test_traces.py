@@ -36,6 +36,7 @@ def test_one_request_leaves_three_signals(platform: Platform) -> None:
     item = platform.world.find("Ingress.networking.k8s.io", "tenant-a", "podinfo")
     late = "; ".join(f"{name} after {after[name]:.0f} s of {BUDGETS[name]:g}: {text}" for name, text in seen.items() if text)
     expect(ONE_REQUEST, item or signals.host, not late, found=f"traceparent {made.header}: {late}", expected="every signal within its budget")
+    platform.notes.append("one request: " + ", ".join(f"{name} after {seconds:.0f} s" for name, seconds in after.items()))
     spans = signals.tempo.spans(made.trace)
     for service, namespace in ((INGRESS, "ingress-nginx"), (APPLICATION, "tenant-a")):
         resource = next(span.resource for span in spans if span.service == service)

@@ -25,6 +25,8 @@ KINDS: Final = (
 )
 #: Reasons with which an object waits for another one and is not itself the cause.
 _WAITING: Final = ("DependencyNotReady", "ArtifactNotFound", "SourceNotReady", "NoSourceArtifact")
+#: Reasons of what is at work all the same: a newer revision has come while it waited for what the last one applied.
+_AT_WORK: Final = ("Progressing", "ProgressingWithRetry", "HealthCheckCanceled")
 _SHORT: Final = 300
 
 
@@ -173,7 +175,7 @@ def status_of(body: Mapping[str, Any]) -> Status:
     reason = text(ready.get("reason"))
     if reason in _WAITING:
         return Status(key, State.WAITING, message, revision, needs)
-    progressing = ready.get("status") == "Unknown" or reason in ("Progressing", "ProgressingWithRetry")
+    progressing = ready.get("status") == "Unknown" or reason in _AT_WORK
     stalled = mapping(conditions.get("Stalled")).get("status") == "True"
     return Status(key, State.PROGRESSING if progressing and not stalled else State.FAILED, message or reason, revision, needs)
 

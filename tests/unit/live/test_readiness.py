@@ -38,6 +38,7 @@ def waiting(*names: str) -> dict[str, object]:
     (body(KS, "a", condition("Ready", "False", "ReconciliationFailed", "no such kind")), State.FAILED),
     (body(KS, "a", condition("Ready", "False", "DependencyNotReady", "dependency 'flux-system/b' is not ready")), State.WAITING),
     (body(KS, "a", condition("Ready", "Unknown", "Progressing", "running")), State.PROGRESSING),
+    (body(KS, "a", condition("Ready", "False", "HealthCheckCanceled", "New reconciliation triggered by OCIRepository")), State.PROGRESSING),
     (body(KS, "a", None), State.PROGRESSING),
     (body(KS, "a", READY, generation=3, observedGeneration=2), State.PROGRESSING),
     (body(KS, "a", condition("Ready", "False", "ReconciliationFailed", observedGeneration=1), generation=2), State.PROGRESSING),

@@ -33,6 +33,7 @@ PLATFORM = (
     fault("host-of-another", "POL201", f"{TENANT}/apps/ingress.yaml", "    - host: podinfo.${DOMAIN}", "    - host: grafana.${DOMAIN}", "apiVersion:"),
     fault("pool-open-to-all", "POL201", POOL, "    namespaces:\n      - ingress-nginx\n", "", "apiVersion:"),
     fault("exception-withdrawn", "POL201", f"{EXCEPTIONS}/podinfo.yaml", "    - kind: ValidatingPolicy\n      name: disallow-secret-environment\n", "", "apiVersion:", where=PODINFO),
+    fault("aggregated-role-held-to-the-rules-of-others", "POL201", "policies/access/restrict-node-rights.yaml", '"!has(object.aggregationRule)"', '"!has(object.aggregationRule) || object.metadata.name == \'developer\'"', "apiVersion:", where=f"{BASE}/access/configs/developer.clusterrole.yaml"),
     fault("audited-tag", "POL202", f"{EXCEPTIONS}/podinfo.yaml", "    - kind: ValidatingPolicy\n      name: require-image-digest\n", "", "apiVersion:", where=PODINFO),
     fault("policy-of-no-kind-here", "POL203", NODE_PORTS, '          - ""\n        apiVersions:', "          - networking.k8s.io\n        apiVersions:", "apiVersion:", cluster="", also=(Edit(NODE_PORTS, "          - services", "          - servicecidrs"),)),
     fault("reports-controller-loses-a-right", "POL204", f"{BASE}/kyverno/controllers/reports-controller-policies.clusterrole.yaml", "      - ipaddresspools\n", "      - ipaddresspoolz\n", "- ipaddresspools", where="policies/load-balancing/restrict-address-pools.yaml"),
@@ -43,7 +44,7 @@ PLATFORM = (
 HELD = (
     fault("exception-of-nobody", "POL301", PROMTAIL, "    plimsoll.io/owner: platform\n", "", "annotations:"),
     fault("exception-for-ever", "POL302", PROMTAIL, '  expiresAt: "2027-04-30T00:00:00Z"\n', "", "spec:"),
-    fault("exception-that-has-ended", "POL302", NODE_EXPORTER, "2027-04-30", "2026-04-30", "expiresAt:"),
+    fault("exception-that-has-ended", "POL302", NODE_EXPORTER, 'expiresAt: "2027-04-30', 'expiresAt: "2026-04-30', "expiresAt:"),
     fault("exception-for-everything", "POL303", NODE_EXPORTER, "        object.kind in", "        true || object.kind in", "- name: is-node-exporter"),
     fault("exception-that-nothing-needs", "POL304", NODE_EXPORTER, "      name: disallow-host-ports\n", "      name: disallow-host-ports\n    - kind: ValidatingPolicy\n      name: disallow-privilege-escalation\n", "name: disallow-host-ports\n    - kind: ValidatingPolicy"),
     fault("exception-where-nobody-reads-it", "POL305", NODE_EXPORTER, "  namespace: kyverno", "  namespace: node-exporter", "namespace: node-exporter"),

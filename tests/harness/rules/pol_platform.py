@@ -59,7 +59,7 @@ def _said(item: Object, world: World) -> tuple[Said, ...]:
 
 def _violation(said: Said, verb: str) -> Violation:
     result = said.result
-    what = "the pods it makes" if said.pod else "it"
+    what = said.when or ("the pods it makes" if said.pod else "it")
     if result.status is Status.ERROR:
         found = f"{result.policy} cannot be evaluated for {what}: {result.message or result.reason}"
         return Violation(found, "an expression that holds for every object it is about", said.item.locate(), fix="guard the expression: a.?b.orValue(c)")

@@ -18,6 +18,7 @@ from harness.engines.selectors import selector_matches
 from harness.flux.kinds import HELM_RELEASE, KUSTOMIZATION
 from harness.flux.world import CRD
 from harness.model.shapes import items, mapping, text
+from harness.rules.pol_later import later
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,11 +52,12 @@ _FILTER: Final = re.compile(r"\[([^,\]]*),([^,\]]*),([^\]]*)\]")
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a policy said of an object, or of a pod that the object makes (``pod``)."""
+    """What a policy said of an object, of a pod that the object makes (``pod``), or of what becomes of it later (``when``, in words)."""
 
     item: Object
     result: Result
     pod: bool = False
+    when: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def has_policies(world: World) -> bool:
 
 
 def reviewed(world: World) -> Reviewed:
-    """What the cluster's policies say when every object of the cluster is created, by who applies it."""
+    """What the cluster's policies say when every object of the cluster is created, by who applies it, and of what becomes of it later."""
     resources = Resources(item.body for item in world.of(CRD))
     bodies = [item.body for item in world.of(*_EVERYTHING) if not is_expired(item, world)]
     namespaces = {item.name: labelled(item.body) for item in world.of("Namespace")}
@@ -110,6 +112,11 @@ def reviewed(world: World) -> Reviewed:
                 unknown.append(said)
             else:
                 found[str(item.id)].append(said)
+    for item, request, when in later(world, lambda item: _applier(item, world), user_of):
+        known = {said.result.policy for said in found.get(str(item.id), ())}
+        for result in policies.review(request):
+            if result.status in (Status.FAIL, Status.ERROR) and result.policy not in known and not left_alone(result.policy, item.body):
+                found[str(item.id)].append(Said(item, result, when=when))
     return Reviewed(policies, mutations, {name: tuple(said) for name, said in found.items()}, tuple(unknown), dict(exempted))
 
 

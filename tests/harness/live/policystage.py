@@ -192,10 +192,12 @@ class Court:
                 if mapping(body.get("metadata")).get("finalizers"):
                     self.api.ask("PATCH", located(body, self.api.kind), body={"metadata": {"finalizers": None}}, user=STAGEHAND)
         last = [path for path in self._made if "/policies.kyverno.io/" in path]
-        first = [path for path in reversed(self._made) if path not in last]
-        for paths in ([path for path in first if "/pods/" in path], [path for path in first if "/pods/" not in path and "/namespaces/" not in path]):
-            self._each(self._delete, paths)
-        spaces = [path for path in first if path.startswith("/api/v1/namespaces/") and path.count("/") == 4]
+        spaces = [path for path in self._made if _is_namespace(path)]
+        first = [path for path in reversed(self._made) if path not in last and path not in spaces]
+        homes = {path.rpartition("/")[2] for path in spaces}
+        self._each(self._delete, [path for path in first if "/pods/" in path])
+        # What is in a namespace of the proof goes with it.
+        self._each(self._delete, [path for path in first if "/pods/" not in path and _home(path) not in homes])
         self._each(self._delete, spaces)
         waiter: Waiter[list[str]] = Waiter(lambda: [path for path in spaces if self.api.ask("GET", path).status != 404], ", ".join, clock=self.clock)
         try:
@@ -225,7 +227,7 @@ class Court:
         Waiter(refused, clock=self.clock).wait(lambda why: not why, successes=1, timeout=_SETTLE, what="the cluster of the cases is set up")
 
     def _delete(self, path: str) -> None:
-        if path.count("/") == 4 or "/customresourcedefinitions/" in path:
+        if _is_namespace(path) or "/customresourcedefinitions/" in path:
             self.api.ask("PATCH", path, body={"metadata": {"annotations": {_ALLOW_DELETION: path.rpartition("/")[2]}}}, user=STAGEHAND)
         self.api.ask("DELETE", path, {"gracePeriodSeconds": "0"} if "/pods/" in path else None, user=STAGEHAND)
 
@@ -254,3 +256,12 @@ def stages_of(cases: Iterable[PolicyCase], cluster: Sequence[Json], run: str) ->
 def _early(judged: Judged) -> bool:
     """Whether a verdict may be another one in a moment."""
     return bool(judged.complaint) and (judged.verdict.outcome is not Outcome.REFUSED or "not found" in judged.verdict.message)
+
+
+def _is_namespace(path: str) -> bool:
+    return path.startswith("/api/v1/namespaces/") and path.count("/") == 4
+
+
+def _home(path: str) -> str:
+    """The namespace that an object's path leads through."""
+    return path.partition("/namespaces/")[2].partition("/")[0]

@@ -263,6 +263,16 @@ def test_only_what_was_created_is_removed() -> None:
     assert server.asked.index(("PATCH", "/api/v1/namespaces/proof-r-a")) < server.asked.index(("DELETE", "/api/v1/namespaces/proof-r-a"))
 
 
+def test_an_account_in_a_namespace_of_the_platform_is_removed_itself() -> None:
+    server = Server(lambda method, _path, _user: answer({"POST": 201, "GET": 404}.get(method, 200)))
+    court = Court(server, "r", Time().clock)
+    court.set_up([staged(case(object={**POD, "metadata": {"name": "web", "namespace": "vault"}}), TENANTS, "r", 1)])
+    court.strike()
+    removed = [path for method, path in server.asked if method == "DELETE"]
+    assert "/api/v1/namespaces/vault/serviceaccounts/web" in removed
+    assert "/api/v1/namespaces/vault" not in removed
+
+
 def test_what_cannot_be_created_is_an_error() -> None:
     with pytest.raises(WebError, match="status 403: no"):
         Court(Server(lambda *_: answer(403, "no")), "r").sit([{**POLICY, "spec": {}}])

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.live.faults import marked_as_temporary
+from harness.live.faults import LABEL, marked_as_temporary
 from harness.live.impersonate import User, message_of
 from harness.live.policycases import EXTRA, NOBODY, Stage, UnservedKindError, accounts, ask, located, staged
 from harness.live.policyverdicts import Outcome, Verdict, complaint, verdict_of
@@ -37,6 +37,14 @@ JUDGES: Final = ("validatingpolicies.policies.kyverno.io", "imagevalidatingpolic
 _HOME: Final = "kyverno"
 #: How long what is temporary counts at most, should nobody remove it.
 _EXPIRES: Final = timedelta(minutes=20)
+#: What interrupted runs leave behind.
+_SWEPT: Final = (
+    "/apis/policies.kyverno.io/v1/validatingpolicies",
+    "/apis/policies.kyverno.io/v1/namespaces/kyverno/policyexceptions",
+    "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+    "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+    "/api/v1/namespaces",
+)
 _AT_ONCE: Final = 6
 #: Seconds in which what was created takes effect everywhere.
 _SETTLE: Final = 45.0
@@ -131,6 +139,17 @@ class Court:
     aliases: dict[str, str] = field(default_factory=dict)
     _made: list[str] = field(default_factory=list)
     """The paths of what was created, in order."""
+
+    def sweep(self, now: datetime) -> list[str]:
+        """Remove what interrupted runs left, once it is too old to be of one that runs. Returns the paths."""
+        found = []
+        for collection in _SWEPT:
+            for item in items(self.api.json("GET", collection, {"labelSelector": f"{LABEL}=true"}).get("items")):
+                name, created = item["metadata"]["name"], datetime.fromisoformat(item["metadata"]["creationTimestamp"])
+                if "proof-" in name and not name.startswith("plimsoll-") and now - created > _EXPIRES:
+                    found.append(f"{collection}/{name}")
+        self._each(self._delete, found)
+        return found
 
     def sit(self, policies: Sequence[Mapping[str, Any]]) -> None:
         """Let each policy be asked alone. Raises WebError."""
@@ -241,6 +260,7 @@ def court(api: Api, run: str, policies: Sequence[Mapping[str, Any]], stages: Seq
     """A court with everything that some cases need, gone at the end."""
     sitting = Court(api, run)
     try:
+        sitting.sweep(datetime.now(UTC))
         sitting.sit(policies)
         sitting.set_up(stages)
         yield sitting

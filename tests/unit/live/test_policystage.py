@@ -273,6 +273,16 @@ def test_an_account_in_a_namespace_of_the_platform_is_removed_itself() -> None:
     assert "/api/v1/namespaces/vault" not in removed
 
 
+def test_only_what_is_too_old_to_be_of_a_run_is_swept() -> None:
+    named = {"proof-a": "2026-11-28T05:30:00Z", "proof-b": "2026-11-28T05:50:00Z", "plimsoll-proof-c": "2026-11-28T01:00:00Z"}
+    listed = {"items": [{"metadata": {"name": name, "creationTimestamp": created}} for name, created in named.items()]}
+    found = Answer(200, {}, json.dumps(listed).encode())
+    nothing = Answer(200, {}, b'{"items": []}')
+    server = Server(lambda _method, path, _user: found if path == "/api/v1/namespaces" else nothing)
+    assert Court(server, "r").sweep(NOW) == ["/api/v1/namespaces/proof-a"]
+    assert [path for method, path in server.asked if method == "DELETE"] == ["/api/v1/namespaces/proof-a"]
+
+
 def test_what_cannot_be_created_is_an_error() -> None:
     with pytest.raises(WebError, match="status 403: no"):
         Court(Server(lambda *_: answer(403, "no")), "r").sit([{**POLICY, "spec": {}}])

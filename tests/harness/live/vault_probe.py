@@ -25,6 +25,16 @@ if TYPE_CHECKING:
 STATIC_KIND: Final = "vaultstaticsecrets.secrets.hashicorp.com"
 DYNAMIC_KIND: Final = "vaultdynamicsecrets.secrets.hashicorp.com"
 _GROUP: Final = "secrets.hashicorp.com/v1beta1"
+#: Closes the connections of the program $1 to the port $2.
+_HANG_UP: Final = """
+for folder in /proc/[0-9]*; do
+  IFS= read -r -d '' program 2>/dev/null < "$folder/cmdline"
+  if [ "$program" = "$1" ]; then
+    nsenter --target "${folder#/proc/}" --net ss --no-header --kill --tcp state established "( dport = :$2 )"
+  fi
+done
+true
+"""
 _LINES: Final = 3000
 #: Seconds back in a log.
 _BACK: Final = 180
@@ -162,6 +172,17 @@ def environment(forwards: Forwards, namespace: str) -> dict[str, str]:
         forwards.drop("svc/podinfo", 80, namespace)
         raise
     return dict(str(line).partition("=")[::2] for line in lines)
+
+
+# -- the way to Vault
+
+
+def hang_up(cluster: Cluster, node: str, program: str, port: int) -> int:
+    """Close what a program on a node has open to a port, seen from its network; how many connections that were.
+
+    A NetworkPolicy that is gone, or new, is about connections to come. Source: ss(8), ``--kill``.
+    """
+    return len([line for line in cluster.docker("exec", node, "bash", "-c", _HANG_UP, "hang-up", program, str(port)).splitlines() if line.strip()])
 
 
 # -- the alert

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from harness.live import vault_probe
 from harness.live.kubectl import Kubectl
-from harness.live.vault_probe import Brought, audited, dynamic_secret, environment, firing, policy, static_secret, unaudited
+from harness.live.vault_probe import Brought, audited, dynamic_secret, environment, firing, hang_up, policy, static_secret, unaudited
 from harness.live.web import WebError
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -138,3 +138,11 @@ def test_environment_and_alerts(monkeypatch: pytest.MonkeyPatch) -> None:
     alerts = [{"status": {"state": "active"}}, {"status": {"state": "unprocessed"}}]
     monkeypatch.setattr(vault_probe, "Client", lambda *_words: Answers(alerts))
     assert firing(forwards, "VaultSealed") == alerts[:1]
+
+
+def test_connections_that_are_closed_are_counted() -> None:
+    entered: list[tuple[str, ...]] = []
+    cluster: Any = SimpleNamespace(docker=lambda *words: entered.append(words) or "0 0 10.0.0.1:1 10.0.0.2:8200\n\n")
+    assert hang_up(cluster, "node-1", "/operator", 8200) == 1
+    assert entered[0][:4] == ("exec", "node-1", "bash", "-c")
+    assert entered[0][5:] == ("hang-up", "/operator", "8200")

@@ -145,6 +145,11 @@ class Registry:
         answer = self._ask("GET", f"/v2/{repository}/manifests/{tag}", headers={"Accept": MANIFEST}, allowed=(200,))
         return digest_of(answer.body)
 
+    def tag(self, repository: str, digest: str, tag: str) -> None:
+        """Let a tag name a manifest that is there already, byte for byte."""
+        answer = self._ask("GET", f"/v2/{repository}/manifests/{digest}", headers={"Accept": MANIFEST}, allowed=(200,))
+        self._ask("PUT", f"/v2/{repository}/manifests/{tag}", headers={"Content-Type": MANIFEST}, body=answer.body, allowed=(201,))
+
     def content(self, repository: str, digest: str) -> bytes:
         """A blob, checked against its digest."""
         data = self._ask("GET", f"/v2/{repository}/blobs/{digest}", allowed=(200,)).body

@@ -70,6 +70,14 @@ def test_the_same_tree_has_the_same_digest_and_is_sent_once() -> None:
     assert push_flux(registry, "plimsoll", "kind", {**FILES, "policies/b.yaml": b""}, **WHERE).digest != first.digest
 
 
+def test_a_tag_goes_back_to_what_it_named() -> None:
+    registry = Registry("127.0.0.1:5000", FakeRegistry())
+    first = push_flux(registry, "plimsoll", "kind", FILES, **WHERE)
+    assert push_flux(registry, "plimsoll", "kind", {**FILES, "policies/b.yaml": b""}, **WHERE).digest != first.digest
+    registry.tag("plimsoll", first.digest, "kind")
+    assert registry.digest("plimsoll", "kind") == first.digest
+
+
 def test_chart_is_pushed_byte_for_byte() -> None:
     fake = FakeRegistry()
     registry = Registry("127.0.0.1:5000", fake)

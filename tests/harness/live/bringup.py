@@ -25,6 +25,7 @@ from harness.live.bootstrap_sealing import Pair, keys_of, new_pair, restore
 from harness.live.cluster import CannotRunError
 from harness.live.diagnose import explain
 from harness.live.facts import Facts, facts_of, subnet_of
+from harness.live.faults import TEMPORARY, leftovers
 from harness.live.forwards import Forwards
 from harness.live.oci import Registry
 from harness.live.overlay import SOURCES, Overlay, OverlayError, closed, needed, overlay
@@ -219,6 +220,9 @@ def bring_up(platform: Platform, choice: Choice, *, tell: Tell = lambda _text: N
         with platform.times.phase(phase):
             step(platform, choice)
         platform.phase = phase
+    if not platform.cluster.made:
+        for line in leftovers(platform.cluster.kubectl, TEMPORARY):
+            platform.journal.changed(f"left by an interrupted proof: {line}")
     if _wanted(choice, "ready"):
         vault = _vault(platform, choice)
         with platform.times.phase("ready"):

@@ -27,6 +27,38 @@ if TYPE_CHECKING:
 LABEL: Final = "plimsoll.example.com/proof"
 #: The annotation of what is suspended only while a proof runs.
 SUSPENDED: Final = "plimsoll.example.com/suspended"
+#: The kinds of what proofs make for as long as they run, what others are in or stand on last.
+TEMPORARY: Final = (
+    KINDS[0],
+    KINDS[2],
+    "certificates.cert-manager.io",
+    "clusterissuers.cert-manager.io",
+    "sealedsecrets.bitnami.com",
+    "vaultstaticsecrets.secrets.hashicorp.com",
+    "vaultdynamicsecrets.secrets.hashicorp.com",
+    "prometheusrules.monitoring.coreos.com",
+    "servicemonitors.monitoring.coreos.com",
+    "validatingpolicies.policies.kyverno.io",
+    "policyexceptions.policies.kyverno.io",
+    "policies.k8s.nginx.org",
+    "ipaddresspools.metallb.io",
+    "ingresses.networking.k8s.io",
+    "networkpolicies.networking.k8s.io",
+    "jobs.batch",
+    "deployments.apps",
+    "pods",
+    "services",
+    "events",
+    "configmaps",
+    "secrets",
+    "rolebindings.rbac.authorization.k8s.io",
+    "roles.rbac.authorization.k8s.io",
+    "clusterrolebindings.rbac.authorization.k8s.io",
+    "clusterroles.rbac.authorization.k8s.io",
+    "serviceaccounts",
+    "resourcequotas",
+    "namespaces",
+)
 #: How many blocks hold something suspended.
 _HELD: Final[Counter[Key]] = Counter()
 _LOCK: Final = threading.Lock()

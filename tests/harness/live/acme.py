@@ -230,7 +230,7 @@ def acme(platform: Platform, edge: Edge, name: str) -> Iterator[Acme]:
             objects = server(name, own)
             # Kyverno hears of an exception a moment after it is there.
             admitted = Waiter(lambda: kubectl.apply(objects, dry_run=True))
-            admitted.wait(bool, successes=1, timeout=30, what=f"the exception {name} in Kyverno")
+            admitted.wait(bool, successes=1, timeout=90, what=f"the exception {name} in Kyverno")
             with applied(kubectl, *objects):
                 _await(platform, name)
                 with applied(kubectl, *approval(name), *from_git(platform, name, own, zone)):

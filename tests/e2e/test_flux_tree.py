@@ -11,6 +11,7 @@ from harness.flux.kinds import source_kind
 from harness.live.edits import broken, leaf, with_object
 from harness.live.findings import NotEvaluatedError, expect
 from harness.live.forwards import Client
+from harness.live.jobs import ALL
 from harness.live.oci import push_flux
 from harness.live.readiness import KINDS, Key, State, Tree
 from harness.live.reconcile import ask, attempted, condition, history, look, said, seconds
@@ -41,7 +42,8 @@ def holds(ready: Callable[[], bool], timeout: float) -> bool:
     return True
 
 
-@pytest.mark.proof(breaks=("flux",), uses=("kube-prometheus-stack",), seconds=1200, long=True)
+# Every Kustomization goes through both revisions, one after the other: what another proof mends meanwhile would wait for them.
+@pytest.mark.proof(breaks=(ALL,), uses=("flux", "kube-prometheus-stack"), seconds=1200, long=True)
 def test_published_tree_arrives_and_its_broken_part_is_kept_out(platform: Platform, kubectl: Kubectl) -> None:
     if platform.beside is None or platform.world.cluster.sync is None:
         raise NotEvaluatedError(platform.world.cluster.name, "publication", "this run did not push what the cluster holds")

@@ -19,7 +19,7 @@ from unit.live.fakes import Time
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-SERIES = {"http_request_method": "GET", "http_response_status_code": "200", "le": "1"}
+SERIES = {"http_request_method": "POST", "http_response_status_code": "200", "le": "1"}
 MADE = Trace("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
 
 
@@ -145,13 +145,13 @@ def looked(platform: Any, clock: Time) -> Signals:
 def test_a_request_goes_to_the_balancers_address_for_the_ingress_host(looked: Signals, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
 
-    def answer(*arguments: Any, headers: Mapping[str, str], tls: Any) -> Answer:
-        asked.append((*arguments, headers["traceparent"][:3], tls.authority))
+    def answer(*arguments: Any, method: str, headers: Mapping[str, str], tls: Any) -> Answer:
+        asked.append((*arguments, method, headers["traceparent"][:3], tls.authority))
         return Answer(200 if len(asked) == 1 else 502)
 
     monkeypatch.setattr(module, "request", answer)
     looked.send()
-    assert asked == [(("192.0.2.1", 443), "podinfo.example.com", "/api/info", "00-", "PEM")]
+    assert asked == [(("192.0.2.1", 443), "podinfo.example.com", "/headers", "POST", "00-", "PEM")]
     with pytest.raises(WebError, match=r"podinfo\.example\.com/x: status 502"):
         looked.send("/x")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,8 +22,8 @@ if TYPE_CHECKING:
     from harness.live.kubectl import Kubectl
     from harness.model import Finding
 
-#: Rights that are broken for a moment would be found by the proofs beside.
-ALONE = threading.Lock()
+#: What the red proof below breaks for a moment would be found by the others.
+pytestmark = pytest.mark.proof(uses=("tenant-b",))
 GROUP = "rbac.authorization.k8s.io"
 #: Seconds after which a difference is one: other proofs have bindings of their own for a moment.
 SETTLED = 25.0
@@ -33,20 +32,19 @@ SETTLED = 25.0
 def hold(platform: Platform, check: Callable[[Look], Iterable[Finding]]) -> None:
     """Raise what a check finds, unless it finds nothing in another look."""
     findings: list[Finding] = []
-    with ALONE:
-        seen = platform.once(shared)
+    seen = platform.once(shared)
 
-        def holds() -> bool:
-            nonlocal seen
-            findings[:] = check(seen)
-            if findings:
-                seen = look(platform, platform.random())
-            return not findings
+    def holds() -> bool:
+        nonlocal seen
+        findings[:] = check(seen)
+        if findings:
+            seen = look(platform, platform.random())
+        return not findings
 
-        try:
-            wait(holds, timeout=SETTLED, delay=5, what="rights that do not change")
-        except WaitTimeoutError as error:
-            raise LiveError(*findings[:20]) from error
+    try:
+        wait(holds, timeout=SETTLED, delay=5, what="rights that do not change")
+    except WaitTimeoutError as error:
+        raise LiveError(*findings[:20]) from error
 
 
 def test_cluster_has_the_roles_and_bindings_of_the_build(platform: Platform) -> None:
@@ -124,11 +122,10 @@ def test_removed_and_added_bindings_are_seen(platform: Platform, kubectl: Kubect
         # Other proofs have accounts and bindings for a moment too.
         return "; ".join(f"{each.rule} {each.subject} {each.found}" for each in unknown if more["metadata"]["name"] in each.subject)
 
-    with ALONE:
-        # An interrupted run may have left it.
-        kubectl.delete(f"rolebindings.{GROUP}", more["metadata"]["name"], more["metadata"]["namespace"])
-        removing = deleted(kubectl, f"rolebindings.{GROUP}", "developer", "tenant-b", suspending=maker(binding))
-        platform.red("RoleBinding tenant-b/developer -> API server", "the binding is deleted", removing, may_read)
-        adding = "the other tenant's account is bound there"
-        platform.red("namespace tenant-a -> its own account only", adding, applied(kubectl, more), may_not_cross)
-        platform.red("what is in Git -> what is in the cluster", adding, applied(kubectl, more), nothing_unknown)
+    # An interrupted run may have left it.
+    kubectl.delete(f"rolebindings.{GROUP}", more["metadata"]["name"], more["metadata"]["namespace"])
+    removing = deleted(kubectl, f"rolebindings.{GROUP}", "developer", "tenant-b", suspending=maker(binding))
+    platform.red("RoleBinding tenant-b/developer -> API server", "the binding is deleted", removing, may_read)
+    adding = "the other tenant's account is bound there"
+    platform.red("namespace tenant-a -> its own account only", adding, applied(kubectl, more), may_not_cross)
+    platform.red("what is in Git -> what is in the cluster", adding, applied(kubectl, more), nothing_unknown)

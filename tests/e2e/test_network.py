@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +10,7 @@ from harness.live.faults import deleted, maker
 from harness.live.findings import LiveError, NotEvaluatedError, expect
 from harness.live.netprobe import Seen, probe
 from harness.live.rules_access import POD_KNOWN, POLICIES_REFUSE, TRIED, WEBHOOK_REACHED
+from harness.rules.net_intent import ANY
 
 if TYPE_CHECKING:
     from harness.live.bringup import Platform
@@ -20,67 +20,49 @@ if TYPE_CHECKING:
     from harness.live.kubectl import Kubectl
 
 POLICY = "NetworkPolicy.networking.k8s.io"
-#: One at a time changes policies, and nobody looks meanwhile.
-ALONE = threading.Lock()
+#: What changes policies below breaks this one, so that nobody looks meanwhile.
+BROKEN = "sealed-secrets"
 
 
-def tried(platform: Platform) -> Round:
-    with ALONE:
-        return platform.once(look)
-
-
-def test_every_pod_is_a_workload_of_the_build(platform: Platform) -> None:
-    found = tried(platform)
-    unknown = unknown_pods(found)
-    expect(POD_KNOWN, platform.world.cluster.name, not unknown, found="; ".join(f"{name}: {why}" for name, why in unknown.items()), expected="none")
-    for name, why in {**found.plan.population.unknown, **found.plan.population.idle}.items():
-        platform.left_open(f"Pod/{name}", "its connections", why)
-    for workload in found.plan.population.without(found.plan.expectation.network.workloads):
-        if not workload.host_network and workload.name != "(any)":
-            platform.left_open(str(workload), "its connections", "no pod of it runs with an address of its own")
-
-
-def test_what_policies_allow_passes(platform: Platform) -> None:
-    wrong = findings(tried(platform), allowed=True)
-    if wrong:
-        raise LiveError(*wrong[:20])
-
-
-def test_what_policies_refuse_does_not_pass(platform: Platform) -> None:
-    wrong = findings(tried(platform), allowed=False)
-    if wrong:
-        raise LiveError(*wrong[:20])
-
-
-def test_every_policy_and_every_entry_of_the_intent_was_tried(platform: Platform) -> None:
-    found = tried(platform)
+@pytest.mark.proof(uses=(BROKEN,))
+def test_connections_are_those_of_the_offline_matrix(platform: Platform) -> None:
+    found = platform.once(look)
     plan = found.plan
     _wrong, doubts = found.judge()
+    for name, why in {**plan.population.unknown, **plan.population.idle}.items():
+        platform.left_open(f"Pod/{name}", "its connections", why)
+    network = plan.expectation.network
+    for workload in plan.population.without(network.workloads):
+        if not workload.host_network and workload.name != ANY:
+            platform.left_open(str(workload), "its connections", "no pod of it runs with an address of its own")
     for flow, why in plan.untouched():
         platform.left_open(f"{plan.expectation.intent.locate(*flow.at)}", f"flow {', '.join(flow.sources)} -> {', '.join(flow.destinations)}", why)
     for why, trials in doubts.items():
         for whose in sorted({trial.whose for trial in trials}):
             platform.left_open(whose, "connections", why)
-    network = plan.expectation.network
     ends = {end.workload for trial in plan.trials for end in (trial.source, trial.destination) if end.workload is not None}
     for policy in network.policies:
         if not any(network.selected[policy] >> network.position[workload] & 1 for workload in ends):
             platform.left_open(policy.object, "connections that it decides about", "it selects no pod that runs")
     counts = {kind: sum(trial.allowed is kind for trial in plan.trials) for kind in (True, False)}
-    spaces = {workload.namespace for workload in ends}
-    missing = {pod.namespace for pod in plan.population.pods} - spaces
-    enough = min(counts.values()) > 0 and not missing
-    expect(TRIED, platform.world.cluster.name, enough, found=f"{counts}, nothing of {missing or 'no namespace'}", expected="both kinds, every namespace")
     platform.notes.append(
         f"network: {len(plan.trials)} connections between {len(plan.population.pods)} pods ({plan.pairs} of {plan.whole} pairs) and outside, "
         f"{counts[True]} of them allowed, {sum(map(len, doubts.values()))} left open"
     )
+    missing = {pod.namespace for pod in plan.population.pods} - {workload.namespace for workload in ends}
+    enough = min(counts.values()) > 0 and not missing
+    expect(TRIED, platform.world.cluster.name, enough, found=f"{counts}, nothing of {missing or 'no namespace'}", expected="both kinds, every namespace")
+    unknown = unknown_pods(found)
+    expect(POD_KNOWN, platform.world.cluster.name, not unknown, found="; ".join(f"{name}: {why}" for name, why in unknown.items()), expected="none")
+    wrong = [*findings(found, allowed=True), *findings(found, allowed=False)]
+    if wrong:
+        raise LiveError(*wrong[:20])
 
 
-@pytest.mark.proof(seconds=180)
+@pytest.mark.proof(breaks=(BROKEN,), seconds=300)
 def test_refusals_end_when_policies_allow(platform: Platform) -> None:
-    found = tried(platform)
-    with ALONE, beyond(found):
+    found = platform.once(look)
+    with beyond(found):
         trials = refused(found)
         with opened(found, trials) as spaces:
             left = still_refused(found, trials)
@@ -100,10 +82,10 @@ def test_api_server_reaches_every_webhook(platform: Platform, cluster: Cluster) 
         expect(WEBHOOK_REACHED, name, Seen.OPEN in seen.values(), found=f"{seen or 'no endpoint'}", expected="an open port")
 
 
-@pytest.mark.proof(uses=("kube-prometheus-stack",), breaks=("sealed-secrets",), seconds=240)
+@pytest.mark.proof(uses=("kube-prometheus-stack",), breaks=(BROKEN,), seconds=360)
 def test_changed_policies_change_what_passes(platform: Platform, cluster: Cluster, kubectl: Kubectl) -> None:
-    found = tried(platform)
-    name, space = "allow-prometheus-to-sealed-secrets-8081", "sealed-secrets"
+    found = platform.once(look)
+    name, space = "allow-prometheus-to-sealed-secrets-8081", BROKEN
     policy = platform.world.find(POLICY, space, name)
     scrape = _trial(found, "monitoring", space, 8081, allowed=True, workload="prometheus")
     denied = _trial(found, "monitoring", space, 8081, allowed=False)
@@ -120,10 +102,9 @@ def test_changed_policies_change_what_passes(platform: Platform, cluster: Cluste
         came = probe(cluster, [denied.probe], wait=2)[denied.probe]
         return f"{denied.words}: {came}" if came.arrived else ""
 
-    with ALONE:
-        dropping = deleted(kubectl, "networkpolicies.networking.k8s.io", name, space, suspending=maker(policy))
-        platform.red(f"NetworkPolicy {space}/{name} -> Prometheus' scrape", "the policy is deleted", dropping, passes)
-        platform.red(f"default deny of {space} and monitoring -> {denied.whose}", "policies that open both are added", opened(found, [denied]), refuses)
+    dropping = deleted(kubectl, "networkpolicies.networking.k8s.io", name, space, suspending=maker(policy))
+    platform.red(f"NetworkPolicy {space}/{name} -> Prometheus' scrape", "the policy is deleted", dropping, passes)
+    platform.red(f"default deny of {space} and monitoring -> {denied.whose}", "policies that open both are added", opened(found, [denied]), refuses)
 
 
 def _trial(found: Round, source: str, destination: str, port: int, *, allowed: bool, workload: str = "") -> Trial | None:

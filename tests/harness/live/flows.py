@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 #: Pairs of pods that are tried at most; beyond, a sample.
 PAIRS: Final = 2500
+#: How other proofs call what they make; not all of it carries the label.
+_PROOFS: Final = re.compile(r"(plimsoll-)?proof-")
 #: What helm-controller adds to the version of a chart, as labels have it, and the letter that semantic versions have not.
 _DIGEST: Final = re.compile(r"[+_][0-9a-f]{12}$")
 _V: Final = re.compile(r"(?<![A-Za-z0-9])v(?=[0-9])")
@@ -103,7 +105,8 @@ def populate(expectation: Expectation, bodies: Iterable[Mapping[str, Any]], stra
         name, space = text(metadata.get("name")), text(metadata.get("namespace"))
         labels = mapping(metadata.get("labels"))
         strange = f"{space}/{name}" in strangers
-        if spec.get("hostNetwork") is True or (LABEL in labels and not strange) or status.get("phase") in ("Succeeded", "Failed"):
+        proofs = LABEL in labels or _PROOFS.match(name) is not None
+        if spec.get("hostNetwork") is True or (proofs and not strange) or status.get("phase") in ("Succeeded", "Failed"):
             continue
         workload = unlabelled.get(space) if strange else _workload(by_space.get(space, ()), name, labels)
         if workload is None:
@@ -118,12 +121,14 @@ def populate(expectation: Expectation, bodies: Iterable[Mapping[str, Any]], stra
 
 def _workload(candidates: Sequence[Workload], name: str, labels: Mapping[str, Any]) -> Workload | None:
     """The workload whose name a pod's begins with and whose labels it has; of several the one with the longest name."""
-    fitting = [
-        each
-        for each in candidates
-        if (name == each.name or name.startswith(f"{each.name}-")) and all(value == SET or _same(labels.get(key), value) for key, value in each.labels.items())
-    ]
+    fitting = [each for each in candidates if _named(each, name) and all(value == SET or _same(labels.get(key), value) for key, value in each.labels.items())]
     return max(fitting, key=lambda each: len(each.name), default=None)
+
+
+def _named(workload: Workload, name: str) -> bool:
+    """Whether a pod may have a name. What something else than the build makes is known by its labels alone."""
+    outside_ = workload.object is None and bool(workload.labels)
+    return outside_ or name == workload.name or name.startswith(f"{workload.name}-")
 
 
 def _same(there: object, ours: str) -> bool:

@@ -72,6 +72,8 @@ addresses:
   nodes: {one: [172.18.0.0/16]}
   services: {one: [10.96.0.0/16]}
   anywhere: [0.0.0.0/0]
+pods:
+  - {name: solver, namespaces: [bank], labels: {solver: 'true'}, ports: [8089/TCP], reason: an operator makes it}
 groups:
   web: [shop/web]
   db: [bank/db]
@@ -124,16 +126,19 @@ def test_pods_are_found_with_their_workloads(expectation: Expectation) -> None:
             pod("shop", "web-6f7-y", "10.244.0.4", {"app": "other"}),
             pod("shop", "proof", "10.244.0.5", mark),
             pod("bank", "stranger", "10.244.0.6", mark),
+            pod("bank", "made-by-others-z", "10.244.0.8", {"solver": "true"}),
+            pod("bank", "proof-1234", "10.244.0.9", {}),
             pod("bank", "db-1", "", {"app": "db"}, status={"phase": "Pending"}),
             pod("bank", "db-2", "10.244.0.7", {"app": "db"}, status={"phase": "Succeeded"}),
             pod("bank", "agent", "172.18.0.2", {}, spec={"hostNetwork": True}),
         ],
         ["bank/stranger"],
     )
-    assert {str(each): each.workload.name for each in found.pods} == {"shop/web-5d8-x": "web", "bank/db-0": "db", "bank/stranger": ANY}
+    known = {"shop/web-5d8-x": "web", "bank/db-0": "db", "bank/stranger": ANY, "bank/made-by-others-z": "solver"}
+    assert {str(each): each.workload.name for each in found.pods} == known
     assert found.unknown == {"shop/web-6f7-y": "no workload of the build has its name and labels"}
     assert list(found.idle) == ["bank/db-1"]
-    assert [each.name for each in found.without(expectation.network.workloads)] == [ANY]
+    assert [str(each) for each in found.without(expectation.network.workloads)] == [f"Pod/shop/{ANY}"]
 
 
 def planned(world: World, expectation: Expectation, *bodies: dict[str, Any], strangers: Sequence[str] = ()) -> Any:

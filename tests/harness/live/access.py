@@ -249,10 +249,12 @@ def one(server: ApiServer, subject: Subject, request: Request) -> tuple[bool, st
 
 
 def _ground(seen: Look, subject: Subject, request: Request) -> str:
-    """Why something is allowed that nobody wrote into Git: a binding that was there before Flux, or nothing."""
+    """Why something is allowed that nobody wrote into Git: a binding that was there before Flux, or that a proof made. Empty: no reason is known."""
     held = seen.comparison.policy.decide(subject, request).held
     if held is None or held.binding.object is None or held.binding.locate() != CLUSTER:
         return ""
+    if LABEL in held.binding.object.labels:
+        return f"{held.binding} is another proof's, for a moment, and allows it"
     return f"{held.binding} was there before Flux, and allows it: it is the cluster's own ground, which no file of the repository describes"
 
 

@@ -70,7 +70,7 @@ class Round:
         """Why an outcome says nothing; empty when it does."""
         came = self.seen.get(trial.probe, Seen.BROKEN)
         if came in (Seen.ABSENT, Seen.BROKEN):
-            return "the source was gone when it was tried"
+            return "a pod was gone when it was tried"
         if not self.controls.get(control(trial.probe), Seen.BROKEN).arrived:
             return "positive control: the destination does not answer its own node either"
         if not came.arrived and trial.probe.source not in reaching:
@@ -107,6 +107,8 @@ def look(platform: Platform) -> Round:
                 wrong, _ = found.judge()
                 if wrong:
                     found.again(wrong)
+                    known = alive(platform)
+                    found.seen |= {trial.probe: Seen.ABSENT for trial in wrong if not _stands(trial, known)}
                     wrong, _ = found.judge(wrong)
                 return not wrong
 
@@ -256,8 +258,9 @@ def still_refused(found: Round, trials: list[Trial], seconds: float = SETTLED) -
 
     def all_pass() -> bool:
         came = probe(found.platform.cluster, [each for trial in left for each in (trial.probe, control(trial.probe))], wait=WAIT)
-        # A pod that was replaced in the meantime is nobody to ask.
-        there = [trial for trial in left if came[trial.probe] is not Seen.ABSENT and came[control(trial.probe)].arrived]
+        # A pod that was replaced in the meantime is nobody to ask; something else may answer in its place.
+        known = alive(found.platform)
+        there = [trial for trial in left if came[trial.probe] is not Seen.ABSENT and came[control(trial.probe)].arrived and _stands(trial, known)]
         left[:] = [trial for trial in there if not came[trial.probe].arrived]
         return not left
 
@@ -266,6 +269,21 @@ def still_refused(found: Round, trials: list[Trial], seconds: float = SETTLED) -
     except WaitTimeoutError:
         return left
     return []
+
+
+def alive(platform: Platform) -> set[str]:
+    """The addresses and uids of the pods that are there now."""
+    found = set()
+    for item in platform.cluster.kubectl.list("pods"):
+        if not item["metadata"].get("deletionTimestamp") and mapping(item.get("status")).get("phase") == "Running":
+            found |= {text(item["metadata"].get("uid")), text(mapping(item.get("status")).get("podIP"))}
+    return found
+
+
+def _stands(trial: Trial, known: set[str]) -> bool:
+    """Whether the pods of a trial are still there."""
+    ends = ((trial.source, trial.probe.source), (trial.destination, trial.probe.address))
+    return all(end.workload is None or name in known for end, name in ends)
 
 
 def unknown_pods(found: Round) -> dict[str, str]:

@@ -83,8 +83,13 @@ def compare(
         waits: why an object of the build cannot be there yet; empty when it must be.
         temporary: whether what other proofs made for a moment counts too.
     """
-    objects = [item for item in there if temporary or LABEL not in item.labels]
-    return _Comparing(model, list(declared), objects, since, waits).done()
+    every = list(there)
+    objects = [item for item in every if temporary or LABEL not in item.labels]
+    found = _Comparing(model, list(declared), objects, since, waits).done()
+    # What other proofs have for a moment is no finding, and the API server answers by it all the same.
+    momentary = Policy.of_objects([item for item in every if LABEL in item.labels], built_in=False)
+    found.policy = Policy([*found.policy.roles.values(), *momentary.roles.values()], [*found.policy.bindings, *momentary.bindings])
+    return found
 
 
 class _Comparing:

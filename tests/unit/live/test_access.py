@@ -98,6 +98,16 @@ def test_what_other_proofs_made_for_a_moment_counts_only_when_asked_for() -> Non
     assert [each.subject for each in found.findings] == ["kind/ClusterRole/more"]
 
 
+def test_the_cluster_answers_by_what_other_proofs_made_for_a_moment() -> None:
+    moment = [role("more", "", ["list"]), binding("more", "")]
+    for body in moment:
+        body["metadata"]["labels"] = {"plimsoll.example.com/proof": "true"}
+    objects = read("kind", BUILD)
+    found = compare(Policy.of_objects(objects, built_in=False), objects[2:], read("kind", [*BUILD, *moment]), since=FLUX, waits=str)
+    assert found.findings == []
+    assert found.policy.allows(WEB, Request("list", "", "pods"))
+
+
 def test_review_names_every_group_of_its_subject() -> None:
     spec = access_review(WEB, Request("get", "", "pods", "log", "", "shop")).body["spec"]  # type: ignore[index]
     assert spec["user"] == "system:serviceaccount:shop:web"

@@ -63,6 +63,9 @@ class Api:
     def __init__(self, connect: Callable[[], http.client.HTTPConnection]) -> None:
         self._connect = connect
         self._local = threading.local()
+        self._opened: list[http.client.HTTPConnection] = []
+        # Not the other lock: a kind is asked for while that one is held.
+        self._opening = threading.Lock()
         self._kinds: dict[str, dict[str, Kind]] = {}
         self._lock = threading.Lock()
 
@@ -98,10 +101,18 @@ class Api:
                 self._kinds[api_version] = {item["kind"]: Kind(item["name"], item["namespaced"]) for item in listed if "/" not in item["name"]}
             return self._kinds[api_version].get(kind)
 
+    def close(self) -> None:
+        """Close every connection, whichever thread opened it."""
+        with self._opening:
+            while self._opened:
+                self._opened.pop().close()
+
     def _once(self, method: str, path: str, headers: Sequence[tuple[str, str]], data: bytes) -> Answer:
         connection = self._local.__dict__.get("connection")
         if connection is None:
             connection = self._local.connection = self._connect()
+            with self._opening:
+                self._opened.append(connection)
         connection.putrequest(method, path)
         for name, value in headers:
             connection.putheader(name, value)
@@ -159,7 +170,11 @@ def served(kubectl: Kubectl, *, timeout: float = 15) -> Iterator[Api]:
         with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=dict(os.environ)) as process:
             try:
                 _listening(process, argv, timeout)
-                yield Api(lambda: _Socket(str(path)))
+                api = Api(lambda: _Socket(str(path)))
+                try:
+                    yield api
+                finally:
+                    api.close()
             finally:
                 process.terminate()
 

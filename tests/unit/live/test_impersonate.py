@@ -19,6 +19,10 @@ class Connection:
     says: list[Any]
     asked: list[str] = field(default_factory=list)
     sent: list[tuple[str, str]] = field(default_factory=list)
+    closed: bool = False
+
+    def close(self) -> None:
+        self.closed = True
 
     def putrequest(self, method: str, path: str) -> None:
         self.asked.append(f"{method} {path}")
@@ -68,6 +72,15 @@ def test_a_failed_request_says_why() -> None:
     api = Api(lambda: Connection([(403, {"message": "not you"})]))  # type: ignore[arg-type, return-value]
     with pytest.raises(WebError, match="GET /x: status 403: not you"):
         api.json("GET", "/x")
+
+
+def test_every_connection_is_closed() -> None:
+    opened = [Connection([http.client.RemoteDisconnected()]), Connection([(200, {})])]
+    waiting = list(opened)
+    api = Api(lambda: waiting.pop(0))  # type: ignore[arg-type, return-value]
+    api.ask("GET", "/x")
+    api.close()
+    assert [each.closed for each in opened] == [True, True]
 
 
 def test_messages() -> None:

@@ -30,6 +30,7 @@ from harness.live.findings import NotEvaluatedError, expect
 from harness.live.forwards import Client
 from harness.live.load import Load
 from harness.live.readiness import KINDS, Key, Tree
+from harness.live.reconcile import ask
 from harness.live.rules_chaos import HELD, KEPT, KILLED, RECOVERS
 from harness.live.wait import WaitError, wait
 
@@ -100,9 +101,7 @@ def test_an_unreachable_registry_changes_nothing(platform: Platform, cluster: Cl
     key = Key(source.kind, source.namespace, source.name)
 
     def asked() -> str:
-        kubectl(
-            "annotate", "--overwrite", f"--namespace={key.namespace}", f"{key.kind.lower()}/{key.name}", f"reconcile.fluxcd.io/requestedAt={time.time_ns()}"
-        )
+        ask(kubectl, key)
         status = Tree(kubectl.list(*KINDS)).statuses[key]
         return "" if status.state == "ready" else f"{key}: {status.message or status.state}"
 

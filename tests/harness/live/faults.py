@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from harness.live.kubectl import Kubectl
     from harness.model import Object
 
+#: The annotation with which a protected namespace says that it may be deleted (policies/lifecycle).
+ALLOW_DELETION: Final = "plimsoll.io/allow-deletion"
 #: The label of what exists only while a proof runs.
 LABEL: Final = "plimsoll.example.com/proof"
 #: The annotation of what is suspended only while a proof runs.
@@ -190,11 +192,26 @@ def leftovers(kubectl: Kubectl, kinds: Iterable[str]) -> list[str]:
             key = Key(item["kind"], metadata["namespace"], metadata["name"])
             resume(kubectl, key)
             said.append(f"{key}: resumed")
-    for item in kubectl.list(*kinds, selector=LABEL):
+    found = kubectl.list(*kinds, selector=LABEL)
+    going = {item["metadata"]["name"] for item in found if item["kind"] == "Namespace"}
+    for item in found:
         metadata = item["metadata"]
-        kubectl.delete(kind_of(item), metadata["name"], str(metadata.get("namespace") or ""))
-        said.append(f"{item['kind']}/{metadata.get('namespace', '')}/{metadata['name']}: removed")
+        home = str(metadata.get("namespace") or "")
+        if metadata.get("finalizers") and item["kind"] == "Pod":
+            _patch(kubectl, item, {"metadata": {"finalizers": None}})
+        elif home in going:
+            # Policies keep people from taking some of it away by itself; with its namespace it goes.
+            continue
+        if item["kind"] == "Namespace":
+            _patch(kubectl, item, {"metadata": {"annotations": {ALLOW_DELETION: metadata["name"]}}})
+        kubectl.delete(kind_of(item), metadata["name"], home)
+        said.append(f"{item['kind']}/{home}/{metadata['name']}: removed")
     return said
+
+
+def _patch(kubectl: Kubectl, item: Mapping[str, Any], patch: Mapping[str, Any]) -> None:
+    metadata = item["metadata"]
+    kubectl("patch", kind_of(item), metadata["name"], *_in(str(metadata.get("namespace") or "")), "--type=merge", f"--patch={json.dumps(patch)}")
 
 
 def kind_of(item: Mapping[str, Any]) -> str:

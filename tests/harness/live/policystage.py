@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.live.faults import LABEL, marked_as_temporary
+from harness.live.faults import ALLOW_DELETION, LABEL, marked_as_temporary
 from harness.live.impersonate import User, message_of
 from harness.live.policycases import EXTRA, NOBODY, Stage, UnservedKindError, accounts, ask, located, staged
 from harness.live.policyverdicts import Outcome, Verdict, complaint, verdict_of
@@ -48,7 +48,6 @@ _SWEPT: Final = (
 _AT_ONCE: Final = 6
 #: Seconds in which what was created takes effect everywhere.
 _SETTLE: Final = 45.0
-_ALLOW_DELETION: Final = "plimsoll.io/allow-deletion"
 #: Whoever sets the stage: no policy looks at what it does.
 STAGEHAND: Final = User("system:serviceaccount:flux-system:kustomize-controller", ("system:masters", "system:authenticated"), {EXTRA: NOBODY})
 
@@ -247,7 +246,7 @@ class Court:
 
     def _delete(self, path: str) -> None:
         if _is_namespace(path) or "/customresourcedefinitions/" in path:
-            self.api.ask("PATCH", path, body={"metadata": {"annotations": {_ALLOW_DELETION: path.rpartition("/")[2]}}}, user=STAGEHAND)
+            self.api.ask("PATCH", path, body={"metadata": {"annotations": {ALLOW_DELETION: path.rpartition("/")[2]}}}, user=STAGEHAND)
         self.api.ask("DELETE", path, {"gracePeriodSeconds": "0"} if "/pods/" in path else None, user=STAGEHAND)
 
     def _each(self, function: Any, values: Iterable[Any]) -> list[Any]:

@@ -164,6 +164,15 @@ def test_what_an_interrupted_run_left_is_removed() -> None:
     assert leftovers(server.kubectl, ["pods"]) == []
 
 
+def test_a_namespace_that_an_interrupted_run_left_takes_what_is_in_it_along() -> None:
+    held = marked_as_temporary(thing("Pod", "held", "scratch"))
+    held["metadata"]["finalizers"] = ["example.com/hold"]
+    server = Server(held, marked_as_temporary(thing("NetworkPolicy", "default-deny", "scratch")), marked_as_temporary(thing("Namespace", "scratch", "")))
+    said = leftovers(server.kubectl, ["pods", "networkpolicies", "namespaces"])
+    assert said == ["Pod/scratch/held: removed", "Namespace//scratch: removed"]
+    assert server.log == ["patch held", "delete held", "patch scratch", "delete scratch"]
+
+
 JSON = st.recursive(st.integers() | st.text(max_size=2), lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=3), max_leaves=6)
 OBJECTS = st.dictionaries(st.sampled_from("abc"), JSON, max_size=3)
 PATCHES = st.dictionaries(st.sampled_from("abcd"), st.none() | JSON, max_size=3)

@@ -43,6 +43,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", *PYTHON_SOURCES)
     session.run("ruff", "format", "--check", *PYTHON_SOURCES)
     session.run("mypy")
+    session.run("mypy", "tests/e2e")
     session.run("yamllint", "--strict", *YAML_SOURCES)
     session.run("shellcheck", ".ci/run")
     session.run("actionlint", external=True)

@@ -8,7 +8,6 @@ import pytest
 from harness.engines.rbac.rules import Request
 from harness.engines.rbac.subjects import Subject, service_account
 from harness.live.access import compared, look, one, shared, unequal, unlike, wrong_cells, wrong_rights
-from harness.live.apiserver import ApiServer
 from harness.live.faults import applied, deleted, maker
 from harness.live.findings import LiveError, NotEvaluatedError
 from harness.live.rules_access import UNKNOWN
@@ -95,7 +94,7 @@ def test_requests_are_treated_as_their_reviews_say(platform: Platform) -> None:
 def test_removed_and_added_bindings_are_seen(platform: Platform, kubectl: Kubectl) -> None:
     if platform.cluster.foreign:
         raise NotEvaluatedError("RoleBindings", "red proof", "nothing of this cluster may be changed from here")
-    server = ApiServer.of(kubectl)
+    server = platform.cluster.api
     binding = platform.world.find(f"RoleBinding.{GROUP}", "tenant-b", "developer")
     if binding is None:
         raise NotEvaluatedError("RoleBinding/tenant-b/developer", "red proof", "the build has no such binding any more: name another one here")

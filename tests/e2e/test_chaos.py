@@ -172,19 +172,24 @@ def test_a_full_log_volume_loses_nothing_that_was_accepted(platform: Platform, c
         return refused or (f"{seen:g} writes ahead failed: the disk is full" if seen else "")
 
     counted = [0.0]
-    ready = {"delay": 2.0, "timeout": 180.0}
+
+    def gone() -> None:
+        wait(lambda: not kubectl.get("pods", f"{name}-0", space), what="Loki to be stopped", delay=2, timeout=180)
+
+    def back() -> None:
+        wait(lambda: not workloads_unready([kubectl.json("get", "statefulsets.apps", name, f"--namespace={space}")]), what="Loki", delay=2, timeout=180)
 
     @contextmanager
     def small() -> Iterator[None]:
-        with scaled(kubectl, "statefulsets.apps", name, space):
-            wait(lambda: not kubectl.get("pods", f"{name}-0", space), what="Loki to be stopped", **ready)
-            volume.shrink()
         try:
-            wait(lambda: not workloads_unready([kubectl.json("get", "statefulsets.apps", name, f"--namespace={space}")]), what="Loki to be ready", **ready)
+            with scaled(kubectl, "statefulsets.apps", name, space):
+                gone()
+                volume.shrink()
+            back()
             yield
         finally:
             with scaled(kubectl, "statefulsets.apps", name, space):
-                wait(lambda: not kubectl.get("pods", f"{name}-0", space), what="Loki to be stopped", **ready)
+                gone()
                 volume.restore()
 
     @contextmanager
@@ -199,7 +204,7 @@ def test_a_full_log_volume_loses_nothing_that_was_accepted(platform: Platform, c
 
     with suspended(kubectl, *maker(made)), small():
         platform.red("Loki -> its volume", "the volume is filled to the last byte", full(), written, broken_within=120, mended_within=120, delay=1)
-    wait(lambda: not workloads_unready([kubectl.json("get", "statefulsets.apps", name, f"--namespace={space}")]), what="Loki to be ready", **ready)
+    back()
     wait(lambda: len(lines()) >= len(accepted), what="every accepted line", status=lambda: f"{len(lines())} of {len(accepted)}", timeout=60)
     kept = {" ".join(line.split()[:2]) for line in lines()}
     missing = [line for line in accepted if line not in kept]

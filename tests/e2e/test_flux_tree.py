@@ -45,12 +45,13 @@ def holds(ready: Callable[[], bool], timeout: float) -> bool:
 # Every Kustomization goes through both revisions, one after the other: what another proof mends meanwhile would wait for them.
 @pytest.mark.proof(breaks=(ALL,), uses=("flux", "kube-prometheus-stack"), seconds=1200, long=True)
 def test_published_tree_arrives_and_its_broken_part_is_kept_out(platform: Platform, kubectl: Kubectl) -> None:
-    if platform.beside is None or platform.world.cluster.sync is None:
+    sync = platform.world.cluster.sync
+    if platform.beside is None or sync is None:
         raise NotEvaluatedError(platform.world.cluster.name, "publication", "this run did not push what the cluster holds")
     world, pushed, registry = platform.world, platform.beside.tree, registry_of(platform)
     if registry.digest(pushed.repository, pushed.tag) != pushed.digest:
         raise NotEvaluatedError(world.cluster.name, "publication", "somebody has published another tree in the meantime")
-    sync, part = world.cluster.sync, leaf(world)
+    part = leaf(world)
     root, source = Key("Kustomization", sync.namespace, sync.name), Key("OCIRepository", world.cluster.source.namespace, world.cluster.source.name)
     own = world.find(source_kind("OCIRepository"), source.namespace, source.name)
     interval = seconds(str(own.get("spec", "interval"))) if own is not None else 60.0

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from harness.engines.podsecurity import minor_of
 from harness.live import faults, podlevels
+from harness.live.api import Api, User, serving
 from harness.live.findings import LiveError, expect
-from harness.live.impersonate import Api, User, served
 from harness.live.jobs import ALL
 from harness.live.policycases import renamed
 from harness.live.policystage import JUDGES, STAGEHAND, court, denies, exceptions, stages_of
@@ -94,7 +94,7 @@ def test_every_case_gets_the_offline_verdict(platform: Platform, kubectl: Kubect
     cases = [case for case in bench.cases if asked(platform, case)]
     offline = {case.path: bench.verdict(case) for case in cases}
     stages = stages_of(cases, cluster, run_id())
-    with served(kubectl) as api, court(api, run_id(), kubectl.list(*JUDGES), stages) as sitting:
+    with serving(kubectl) as api, court(api, run_id(), kubectl.list(*JUDGES), stages) as sitting:
         verdicts = sitting.judge(stages, offline)
     for case, why in verdicts.unserved:
         platform.left_open(case.path, "policy case", why)
@@ -105,7 +105,7 @@ def test_every_case_gets_the_offline_verdict(platform: Platform, kubectl: Kubect
         VERDICT.finding(
             platform.world.find(VALIDATING, "", judged.case.policy) or judged.case.policy,
             judged.complaint,
-            str((offline[judged.case.path] and offline[judged.case.path].message) or "let through"),
+            said.message if (said := offline[judged.case.path]) is not None and said.message else "let through",
             location=Location(judged.case.path, 1),
         )
         for judged in verdicts.wrong
@@ -135,7 +135,7 @@ def test_verdict_changes_when_a_policy_only_audits(platform: Platform, kubectl: 
     # Nobody but this policy has anything against it.
     spec = {"type": "ExternalName", "externalName": "example.com"}
     body = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "proof", "namespace": "default"}, "spec": spec}
-    with served(kubectl) as api:
+    with serving(kubectl) as api:
 
         def probe() -> str:
             verdict = create(api, "/api/v1/namespaces/default/services", body)
@@ -155,7 +155,7 @@ def test_pod_security_levels(platform: Platform, kubectl: Kubectl) -> None:
     spaces = {level: namespace(f"proof-{run}-{level}", level) for level in podlevels.LEVELS}
     guards = [item for item in kubectl.list(KINDS[VALIDATING]) if item["metadata"]["name"] == "require-pod-security-labels"]
     pods = podlevels.pods_of(Bench.of_repository(platform.world.repository).cases)
-    with served(kubectl) as api, faults.applied(kubectl, *exceptions(guards, run, datetime.now(UTC))):
+    with serving(kubectl) as api, faults.applied(kubectl, *exceptions(guards, run, datetime.now(UTC))):
         questions = []
         for item in platform.world.of("Namespace"):
             running = api.json("GET", f"/api/v1/namespaces/{item.name}")
@@ -211,7 +211,7 @@ def test_new_namespace_is_isolated(platform: Platform, kubectl: Kubectl) -> None
     case = next(case for case in Bench.of_repository(platform.world.repository).cases if case.policy == "generate-default-deny" and case.expected)
     wanted = (renamed(case, {"shop": name}).expected or ({},))[0]
     path = f"/apis/networking.k8s.io/v1/namespaces/{name}/networkpolicies/{wanted['metadata']['name']}"
-    with served(kubectl) as api, faults.applied(kubectl, namespace(name)):
+    with serving(kubectl) as api, faults.applied(kubectl, namespace(name)):
         wait(lambda: api.ask("GET", path).status == 200, timeout=60, what="the generated NetworkPolicy")
         found = api.json("GET", path)
         labels = {key: found["metadata"].get("labels", {}).get(key) for key in wanted["metadata"]["labels"]}
@@ -231,7 +231,7 @@ def test_new_namespace_is_isolated(platform: Platform, kubectl: Kubectl) -> None
 
 @pytest.mark.proof(breaks=("kyverno",))
 def test_isolation_needs_the_background_controller(platform: Platform, kubectl: Kubectl) -> None:
-    with served(kubectl) as api:
+    with serving(kubectl) as api:
 
         def probe() -> str:
             name = f"proof-{run_id()}"
@@ -254,7 +254,7 @@ def test_exceptions_end(platform: Platform, kubectl: Kubectl) -> None:
     run = run_id()
     name = f"proof-{run}-privileged"
     body = namespace(name, "privileged")
-    with served(kubectl) as api:
+    with serving(kubectl) as api:
 
         def probe() -> str:
             verdict = create(api, "/api/v1/namespaces", body)
@@ -299,7 +299,7 @@ def exception(run: str, name: str, end: datetime) -> dict[str, Any]:
 def test_policies_hold_while_kyverno_is_down(platform: Platform, kubectl: Kubectl) -> None:
     cluster = platform.world.cluster.name
     pod = {"spec": podlevels.RESTRICTED}
-    with served(kubectl) as api:
+    with serving(kubectl) as api:
 
         def probe() -> str:
             # Whatever a policy answers, it is one that answers.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from harness.engines.rbac.rules import Request
 from harness.engines.rbac.subjects import MASTERS, Subject
-from harness.live.apiserver import ApiServer, Question
+from harness.live.api import Api, Question
 from harness.live.cells import Table, neighbours, rights_of
 from harness.live.faults import LABEL
 from harness.live.findings import CLUSTER, NotEvaluatedError
@@ -39,7 +39,7 @@ class Look:
     """What was seen of a cluster's rights at one moment. ``known`` is what the API server says each subject has in each place."""
 
     platform: Platform
-    server: ApiServer
+    server: Api
     comparison: Comparison
     known: Effective
     subjects: tuple[Subject, ...]
@@ -63,7 +63,7 @@ def look(platform: Platform, rng: random.Random, *, temporary: bool = False) -> 
     world, kubectl = platform.world, platform.cluster.kubectl
     if usable(world) is None:
         raise NotEvaluatedError(world.cluster.name, "rights", "there is no table of access (tests/intent/access.yaml) to hold them against")
-    server = ApiServer.of(kubectl)
+    server = platform.cluster.api
     comparison = compared(platform, temporary=temporary)
     named = {subject for binding in comparison.policy.bindings for subject in binding.subjects if subject is not None}
     subjects = sorted(each for each in {*comparison.accounts, *known_subjects(world).values(), *named} if each.name != MASTERS and not _node(each))
@@ -233,8 +233,8 @@ def unlike(seen: Look, rng: random.Random, count: int = 300) -> tuple[list[Findi
             picked.append((subject, Request(verb, group, resource, "", name, place), asked._replace(headers=impersonating(subject))))
         if len(picked) == count:
             break
-    answers = [allowed(reply) for reply in seen.server.ask([access_review(subject, request) for subject, request, _ in picked])]
-    replies = seen.server.ask([question for _, _, question in picked])
+    answers = [allowed(reply) for reply in seen.server.all([access_review(subject, request) for subject, request, _ in picked])]
+    replies = seen.server.all([question for _, _, question in picked])
     found = []
     for (subject, request, question), (yes, _reason), reply in zip(picked, answers, replies, strict=True):
         if yes == (reply.status == 403):
@@ -243,9 +243,9 @@ def unlike(seen: Look, rng: random.Random, count: int = 300) -> tuple[list[Findi
     return found, [f"{len(picked)} requests as {len({subject for subject, _, _ in picked})} subjects, {sum(yes for yes, _ in answers)} of them let through"]
 
 
-def one(server: ApiServer, subject: Subject, request: Request) -> tuple[bool, str]:
+def one(server: Api, subject: Subject, request: Request) -> tuple[bool, str]:
     """The answer of one review."""
-    return allowed(server.ask([access_review(subject, request)])[0])
+    return allowed(server.all([access_review(subject, request)])[0])
 
 
 def _ground(seen: Look, subject: Subject, request: Request) -> str:

@@ -11,12 +11,13 @@ import yaml
 
 from harness.live.kindconfig import Nodes, OptionError, configuration, files, node_image
 from harness.live.kubectl import Kubectl
+from harness.live.reader import Reader
 from harness.live.run import RunError, Runner, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.live.reader import Reader
+    from harness.live.api import Api
 
 #: Seconds for ``kind create cluster``: the image may have to be pulled first.
 CREATE: Final = 900.0
@@ -85,15 +86,26 @@ class Cluster:
         self.folder = folder
         self._runner = runner
         self.kubeconfig = wanted.kubeconfig or folder / "kubeconfig"
-        #: What answers kubectl's plain questions, once the API server can be asked.
-        self.reader: Reader | None = None
+        self._api: Api | None = None
+        self._reader: Reader | None = None
         #: Whether this run made the cluster.
         self.made = False
 
     @property
     def kubectl(self) -> Kubectl:
         """kubectl with this cluster's kubeconfig."""
-        return Kubectl(self.tools.kubectl, self.kubeconfig, runner=self._runner, reader=self.reader)
+        return Kubectl(self.tools.kubectl, self.kubeconfig, runner=self._runner, reader=self._reader)
+
+    @property
+    def api(self) -> Api:
+        """The API server by itself, for many questions. Raises CannotRunError before :meth:`connected`."""
+        if self._api is None:
+            raise CannotRunError("nobody has opened a way to the API server yet")
+        return self._api
+
+    def connected(self, api: Api) -> None:
+        """The API server can be asked: from now on kubectl's plain questions are answered over it too."""
+        self._api, self._reader = api, Reader(api)
 
     def docker(self, *arguments: str, stdin: str | None = None, timeout: float = 60) -> str:
         """What a docker command prints. Raises RunError when it fails."""

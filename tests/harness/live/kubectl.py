@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 #: The name under which the fields that this tier applies are owned.
 MANAGER: Final = "plimsoll"
 _FORWARDED: Final = re.compile(r"^Forwarding from [^ ]*?:(\d+) ->")
-_SERVED: Final = re.compile(r"^Starting to serve on [^ ]*?:(\d+)")
 _MISSING: Final = re.compile(r"\(NotFound\)|the server doesn't have a resource type|no matches for kind")
 
 
@@ -120,12 +119,6 @@ class Kubectl:
         """A local port that leads to a port of a pod or service (``svc/grafana``), open for the duration of a block."""
         argv = self.argv("port-forward", target, f":{port}", *_in(namespace), "--address=127.0.0.1")
         with _listening(argv, _FORWARDED, timeout) as chosen:
-            yield chosen
-
-    @contextmanager
-    def proxy(self, *, timeout: float = 15) -> Iterator[int]:
-        """A local port at which the API server answers plain HTTP with the rights of the kubeconfig, open for the duration of a block."""
-        with _listening(self.argv("proxy", "--port=0", "--address=127.0.0.1"), _SERVED, timeout) as chosen:
             yield chosen
 
 

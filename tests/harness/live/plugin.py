@@ -31,7 +31,6 @@ from harness.live.memory import Peak, held
 from harness.live.oci import RegistryError
 from harness.live.overlay import OverlayError
 from harness.live.proofs import EACH, MARKER, Proofs, check_arguments, terms_of
-from harness.live.reader import Reader
 from harness.live.run import RunError
 from harness.live.tree import provenance
 from harness.live.wait import WaitError
@@ -152,7 +151,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[live.Cluster]:
     with request.config.stash[TIMES].phase("cluster"):
         request.getfixturevalue("kind_cluster")
     with serving(known.kubectl) as api:
-        known.reader = Reader(api)
+        known.connected(api)
         yield known
 
 

@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.engines.podsecurity import Request, decide, policy_of
-from harness.live.impersonate import message_of
 from harness.live.policyverdicts import squeezed
 from harness.model.shapes import mapping, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from harness.live.impersonate import Api, User
-    from harness.live.web import Answer
+    from harness.live.api import Api, Reply, User
     from harness.source.policycases import PolicyCase
 
 Json = dict[str, Any]
@@ -74,9 +72,9 @@ def predicted(pod: Mapping[str, Any], labels: Mapping[str, object], minor: int) 
     return squeezed(decide(Request("Pod", mapping(pod.get("metadata")), mapping(pod.get("spec"))), policy_of(labels), minor).denied)
 
 
-def said(answer: Answer) -> str | None:
+def said(answer: Reply) -> str | None:
     """What Pod Security says in an answer, nothing when it let the pod through. None: it was not asked, because the pod is not valid."""
-    message = message_of(answer) if answer.status >= 300 else ""
+    message = answer.message if answer.status >= 300 else ""
     found = _VIOLATES.search(message)
     if found is not None:
         return squeezed(found[0])
@@ -99,7 +97,7 @@ class Question:
     what: str
 
 
-def ask(api: Api, namespace: str, pod: Mapping[str, Any], user: User) -> Answer:
+def ask(api: Api, namespace: str, pod: Mapping[str, Any], user: User) -> Reply:
     """What the API server answers when a pod is created, without creating it."""
     return api.ask("POST", f"/api/v1/namespaces/{namespace}/pods", {"dryRun": "All"}, body=body_of(pod, namespace), user=user)
 

@@ -10,19 +10,19 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.live.api import User, path_of
 from harness.live.faults import marked_as_temporary
-from harness.live.impersonate import User, path_of
 from harness.model.shapes import items, mapping, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from harness.live.impersonate import Kind
+    from harness.live.api import Resource
     from harness.source.policycases import PolicyCase
 
 Json = dict[str, Any]
 #: Finds out how a kind is served.
-KindOf = "Callable[[str, str], Kind | None]"
+KindOf = "Callable[[str, str], Resource | None]"
 
 #: What a request says about itself, so that every other policy leaves it alone: the policy it is about.
 EXTRA: Final = "plimsoll.example.com/policy"
@@ -101,7 +101,7 @@ def staged(case: PolicyCase, cluster: Sequence[Json], run: str, number: int) -> 
     return Stage(moved, spaces, tuple(marked_as_temporary(body) for body in (*moved.existing, *old)), leaving, names)
 
 
-def ask(case: PolicyCase, kind_of: Callable[[str, str], Kind | None], *, policy: str) -> Ask:
+def ask(case: PolicyCase, kind_of: Callable[[str, str], Resource | None], *, policy: str) -> Ask:
     """The request of a staged case, under the name by which its policy is known. Raises UnservedKindError."""
     body = case.object or case.old_object or {}
     user = User(text(case.user["username"]), (*case.user["groups"], _MASTERS), {EXTRA: policy})
@@ -124,14 +124,14 @@ def ask(case: PolicyCase, kind_of: Callable[[str, str], Kind | None], *, policy:
     return Ask("POST" if case.operation == _CREATED else "PUT", path, dry, body, user)
 
 
-def located(body: Mapping[str, Any], kind_of: Callable[[str, str], Kind | None], *, subresource: str = "", collection: bool = False) -> str:
+def located(body: Mapping[str, Any], kind_of: Callable[[str, str], Resource | None], *, subresource: str = "", collection: bool = False) -> str:
     """The path of an object, or of the collection it would be created in. Raises UnservedKindError."""
     version, kind, metadata = text(body.get("apiVersion")), text(body.get("kind")), mapping(body.get("metadata"))
     known = kind_of(version, kind)
     if known is None:
         raise UnservedKindError(f"{kind} ({version}) is not served")
     namespace = text(metadata.get("namespace")) if known.namespaced else ""
-    return path_of(version, known.plural, namespace, "" if collection else text(metadata.get("name")), "" if collection else subresource)
+    return path_of(version, known.name, namespace, "" if collection else text(metadata.get("name")), "" if collection else subresource)
 
 
 def accounts(cases: Iterable[PolicyCase]) -> list[Json]:

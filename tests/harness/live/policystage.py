@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.live.api import User
 from harness.live.faults import ALLOW_DELETION, LABEL, marked_as_temporary
-from harness.live.impersonate import User, message_of
 from harness.live.policycases import EXTRA, NOBODY, Stage, UnservedKindError, accounts, ask, located, staged
 from harness.live.policyverdicts import Outcome, Verdict, complaint, verdict_of
 from harness.live.wait import Clock, Waiter, WaitError
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from harness.engines.policy import Result
-    from harness.live.impersonate import Api
+    from harness.live.api import Api
     from harness.source.policycases import PolicyCase
 
 Json = dict[str, Any]
@@ -169,17 +169,17 @@ class Court:
         for stage in stages:
             if stage.leaving:
                 for body in stage.before:
-                    self.api.json("DELETE", located(body, self.api.kind), {"gracePeriodSeconds": "0"}, user=STAGEHAND)
+                    self.api.json("DELETE", located(body, self.api.resource), {"gracePeriodSeconds": "0"}, user=STAGEHAND)
 
     def create(self, body: Json) -> None:
         """Create an object, and remember it. Raises WebError."""
-        place = located(body, self.api.kind)
-        answer = self.api.ask("POST", located(body, self.api.kind, collection=True), body=body, user=STAGEHAND)
+        place = located(body, self.api.resource)
+        answer = self.api.ask("POST", located(body, self.api.resource, collection=True), body=body, user=STAGEHAND)
         if 200 <= answer.status < 300:
             self._made.append(place)
-        elif answer.status != 409 or "already exists" not in message_of(answer):
+        elif answer.status != 409 or "already exists" not in answer.message:
             # What is there already is somebody else's, and stays.
-            raise WebError(f"{place}: status {answer.status}: {message_of(answer)}")
+            raise WebError(f"{place}: status {answer.status}: {answer.message}")
 
     def judge(self, stages: Sequence[Stage], offline: Mapping[str, Result | None]) -> Verdicts:
         """Ask for every case, and again for those that may only be early: webhooks and exceptions take effect one after the other."""
@@ -208,7 +208,7 @@ class Court:
         for stage in stages:
             for body in stage.before:
                 if mapping(body.get("metadata")).get("finalizers"):
-                    self.api.ask("PATCH", located(body, self.api.kind), body={"metadata": {"finalizers": None}}, user=STAGEHAND)
+                    self.api.ask("PATCH", located(body, self.api.resource), body={"metadata": {"finalizers": None}}, user=STAGEHAND)
         last = [path for path in self._made if "/policies.kyverno.io/" in path]
         spaces = [path for path in self._made if _is_namespace(path)]
         first = [path for path in reversed(self._made) if path not in last and path not in spaces]
@@ -227,7 +227,7 @@ class Court:
     def _ask(self, stage: Stage, offline: Mapping[str, Result | None]) -> Judged | str:
         policy = self.aliases.get(stage.case.policy, stage.case.policy)
         try:
-            wanted = ask(stage.case, self.api.kind, policy=policy)
+            wanted = ask(stage.case, self.api.resource, policy=policy)
         except UnservedKindError as error:
             return str(error)
         answer = self.api.ask(wanted.method, wanted.path, wanted.query, body=wanted.body, user=wanted.user)

@@ -8,11 +8,10 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from harness.engines.policy import Status
-from harness.live.impersonate import message_of
 
 if TYPE_CHECKING:
     from harness.engines.policy import Result
-    from harness.live.web import Answer
+    from harness.live.api import Reply
 
 #: How Kyverno's webhooks and the API server itself word a refusal.
 _KYVERNO: Final = re.compile(r'admission webhook "[^"]+" denied the request: Policy (?P<policy>\S+) (?P<how>failed|error): (?P<message>.*)', re.DOTALL)
@@ -43,11 +42,11 @@ class Verdict:
         return self.outcome.value + (f" by {self.policy}" if self.policy else "") + (f": {self.message[:_SHOWN]}" if self.message else "")
 
 
-def verdict_of(answer: Answer, *, connect: bool = False) -> Verdict:
+def verdict_of(answer: Reply, *, connect: bool = False) -> Verdict:
     """What an answer says. A connect to a pod that is not there was let through by admission, which comes before looking for it."""
     if 200 <= answer.status < 300:
         return Verdict(Outcome.ALLOWED)
-    message = message_of(answer)
+    message = answer.message
     found = _KYVERNO.search(message)
     if found is not None:
         return Verdict(Outcome.DENIED if found["how"] == "failed" else Outcome.ERROR, found["policy"], squeezed(found["message"]))

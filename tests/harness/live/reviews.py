@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from harness.engines.rbac.atoms import EVERYWHERE, Atom, allowed_by, atoms_of_rule
 from harness.engines.rbac.rules import ALL, Request, Rule
 from harness.engines.rbac.subjects import ANONYMOUS, AUTHENTICATED, UNAUTHENTICATED, Subject
-from harness.live.apiserver import Question
+from harness.live.api import Question
 from harness.live.findings import LiveError
 from harness.live.rules_access import RULES_EQUAL
 from harness.model.shapes import items, mapping, text
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from harness.engines.rbac.policy import Policy
-    from harness.live.apiserver import ApiServer, Reply
+    from harness.live.api import Api, Reply
 
 #: A namespace that no cluster has.
 NOWHERE: Final = "plimsoll-nowhere"
@@ -107,7 +107,7 @@ class Effective:
         self.number[subject, place] = self._known[atoms]
 
 
-def effective(server: ApiServer, wanted: Mapping[Subject, Sequence[str]], places: Sequence[str], policy: Policy) -> Effective:
+def effective(server: Api, wanted: Mapping[Subject, Sequence[str]], places: Sequence[str], policy: Policy) -> Effective:
     """Ask for what some subjects have in some places; in the other places each has what it has everywhere. Raises LiveError for an unusable answer.
 
     The server lists rules to whom it knows; those of others are what ``policy`` says.
@@ -117,7 +117,7 @@ def effective(server: ApiServer, wanted: Mapping[Subject, Sequence[str]], places
         for place in places if _unknown(subject) else ():
             found.note(subject, place, frozenset(held.rule for held in policy.rules_for(subject, place)))
     pairs = [(subject, place) for subject, several in wanted.items() if not _unknown(subject) for place in several]
-    for (subject, place), reply in zip(pairs, server.ask([rules_review(*pair) for pair in pairs]), strict=True):
+    for (subject, place), reply in zip(pairs, server.all([rules_review(*pair) for pair in pairs]), strict=True):
         try:
             rules = rules_of(reply)
         except ValueError as error:
@@ -185,9 +185,9 @@ class Asking:
             )
         return self._near[near]
 
-    def ask(self, server: ApiServer) -> dict[Ask, tuple[bool, str]]:
+    def ask(self, server: Api) -> dict[Ask, tuple[bool, str]]:
         """The answers by key. Raises ValueError for one that cannot be used."""
-        replies = server.ask([access_review(*each) for each in self._asked.values()])
+        replies = server.all([access_review(*each) for each in self._asked.values()])
         return {key: allowed(reply) for key, reply in zip(self._asked, replies, strict=True)}
 
 

@@ -11,7 +11,7 @@ from harness.engines.rbac.policy import Policy
 from harness.engines.rbac.rules import Request
 from harness.engines.rbac.subjects import Subject, service_account
 from harness.live.access import paths, request_to
-from harness.live.apiserver import Question, Reply
+from harness.live.api import Question, Reply
 from harness.live.cells import Table, neighbours, rights_of
 from harness.live.findings import LiveError
 from harness.live.reviews import NOWHERE, Asking, access_review, allowed, computed, effective, impersonating, rules_of, rules_review, where_bound
@@ -149,7 +149,7 @@ class Server:
     policy: Policy
     asked: list[Question] = field(default_factory=list)
 
-    def ask(self, questions: Sequence[Question]) -> list[Reply]:
+    def all(self, questions: Sequence[Question]) -> list[Reply]:
         self.asked += questions
         return [self._rules(each) if each.path.endswith("rulesreviews") else self._access(each) for each in questions]
 

@@ -109,13 +109,3 @@ def test_port_forward_that_fails_says_why(tmp_path: Path) -> None:
         forwarder(tmp_path, "echo 'services \"grafana\" not found' >&2; exit 1").port_forward("svc/grafana", 3000, "m"),
     ):
         pass
-
-
-def test_proxy_yields_the_chosen_port(tmp_path: Path) -> None:
-    with forwarder(tmp_path, "echo 'Starting to serve on 127.0.0.1:41235'; exec sleep 60").proxy() as port:
-        assert port == 41235
-
-
-def test_proxy_that_fails_says_why(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="no configuration"), forwarder(tmp_path, "echo 'no configuration' >&2; exit 1").proxy():
-        pass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -10,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from harness.engines.policy import PolicyId, Result, Status
 from harness.live import podlevels
-from harness.live.impersonate import Api, Kind, User, path_of
+from harness.live.api import Api, Reply, Resource, User, path_of
 from harness.live.policycases import EXTRA, UnservedKindError, accounts, ask, renamed, shared, staged
 from harness.live.policystage import STAGEHAND, Court, alias, denies, denying, exceptions
 from harness.live.policyverdicts import Outcome, Verdict, complaint, verdict_of
-from harness.live.web import Answer, WebError
+from harness.live.web import WebError
 from harness.source.policycases import PolicyCase
 from unit.live.fakes import Time
 
@@ -33,11 +32,11 @@ POD = {
     "spec": {"serviceAccountName": "web", "containers": [{"name": "web", "image": "a"}], "ephemeralContainers": [{"name": "debug"}]},
 }
 KINDS = {
-    ("v1", "Pod"): Kind("pods", True),
-    ("v1", "Namespace"): Kind("namespaces", False),
-    ("v1", "ServiceAccount"): Kind("serviceaccounts", True),
-    ("policies.kyverno.io/v1", "PolicyException"): Kind("policyexceptions", True),
-    ("policies.kyverno.io/v1", "ValidatingPolicy"): Kind("validatingpolicies", False),
+    ("v1", "Pod"): Resource("pods", True),
+    ("v1", "Namespace"): Resource("namespaces", False),
+    ("v1", "ServiceAccount"): Resource("serviceaccounts", True),
+    ("policies.kyverno.io/v1", "PolicyException"): Resource("policyexceptions", True),
+    ("policies.kyverno.io/v1", "ValidatingPolicy"): Resource("validatingpolicies", False),
 }
 POLICY = {
     "apiVersion": "policies.kyverno.io/v1",
@@ -47,7 +46,7 @@ POLICY = {
 }
 
 
-def kind_of(version: str, kind: str) -> Kind | None:
+def kind_of(version: str, kind: str) -> Resource | None:
     return KINDS.get((version, kind))
 
 
@@ -55,8 +54,8 @@ def case(outcome: str = "denied", *, object: Any = None, old: Any = None, existi
     return PolicyCase(f"tests/data/policies/p/{outcome}/c.yaml", "p", outcome, "c", headers, object, old, existing)
 
 
-def answer(status: int, message: str = "") -> Answer:
-    return Answer(status, {}, json.dumps({"message": message}).encode())
+def answer(status: int, message: str = "") -> Reply:
+    return Reply(status, {"message": message})
 
 
 @pytest.mark.parametrize(
@@ -197,14 +196,14 @@ def test_a_policy_that_audits_gets_a_copy_that_denies() -> None:
 class Server(Api):
     """An API server that knows pods and namespaces, and answers as it is told."""
 
-    say: Callable[[str, str, User | None], Answer]
+    say: Callable[[str, str, User | None], Reply]
     asked: list[tuple[str, str]] = field(default_factory=list)
 
-    def ask(self, method: str, path: str, query: Any = None, *, body: Any = None, user: User | None = None) -> Answer:
+    def ask(self, method: str, path: str, query: Any = None, *, body: Any = None, user: User | None = None) -> Reply:
         self.asked.append((method, path))
         return self.say(method, path, user)
 
-    def kind(self, api_version: str, kind: str) -> Kind | None:
+    def resource(self, api_version: str, kind: str) -> Resource | None:
         return kind_of(api_version, kind)
 
 
@@ -245,7 +244,7 @@ def test_what_is_not_served_is_said() -> None:
 
 
 def test_only_what_was_created_is_removed() -> None:
-    def say(method: str, path: str, user: User | None) -> Answer:
+    def say(method: str, path: str, user: User | None) -> Reply:
         if method == "POST":
             return answer(409, "x already exists") if path.endswith("serviceaccounts") else answer(201)
         return answer(404 if method == "GET" else 200)
@@ -276,8 +275,8 @@ def test_an_account_in_a_namespace_of_the_platform_is_removed_itself() -> None:
 def test_only_what_is_too_old_to_be_of_a_run_is_swept() -> None:
     named = {"proof-a": "2026-11-28T05:30:00Z", "proof-b": "2026-11-28T05:50:00Z", "plimsoll-proof-c": "2026-11-28T01:00:00Z"}
     listed = {"items": [{"metadata": {"name": name, "creationTimestamp": created}} for name, created in named.items()]}
-    found = Answer(200, {}, json.dumps(listed).encode())
-    nothing = Answer(200, {}, b'{"items": []}')
+    found = Reply(200, listed)
+    nothing = Reply(200, {"items": []})
     server = Server(lambda _method, path, _user: found if path == "/api/v1/namespaces" else nothing)
     assert Court(server, "r").sweep(NOW) == ["/api/v1/namespaces/proof-a"]
     assert [path for method, path in server.asked if method == "DELETE"] == ["/api/v1/namespaces/proof-a"]

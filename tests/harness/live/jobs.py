@@ -75,6 +75,12 @@ class Jobs:
         with self._changed:
             return [job.name for job in self._running]
 
+    @property
+    def left(self) -> int:
+        """How many have not ended."""
+        with self._changed:
+            return len(self._pending) + len(self._running)
+
     def result(self, job: Job, limit: float, *, tell: Callable[[list[str]], None] = lambda _running: None) -> None:
         """Wait for a job, and raise what it raised. ``tell`` is called every second with what runs.
 

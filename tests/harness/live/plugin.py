@@ -50,6 +50,8 @@ _CLUSTER: Final = "kind"
 _NAME: Final = "plimsoll"
 #: Proofs at the same time: most of each is waiting.
 _AT_ONCE: Final = 6
+#: Seconds between two lines of progress in a log.
+_MINUTE: Final = 60.0
 #: Characters of a line of progress.
 _WIDTH: Final = 110
 _ALONE: Final = "the live tier runs by itself: pytest tests/e2e"
@@ -65,6 +67,7 @@ SAID: Final = pytest.StashKey[BaseException]()
 TIMES: Final = pytest.StashKey[Times]()
 MEMORY: Final = pytest.StashKey[int]()
 RESULTS: Final = pytest.StashKey[list[Span]]()
+SHOWN: Final = pytest.StashKey[float]()
 PROOFS: Final = pytest.StashKey[Proofs]()
 
 
@@ -210,7 +213,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     config = pyfuncitem.config
     if PROOFS not in config.stash or not config.stash[PROOFS].has(pyfuncitem):
         return None
-    config.stash[PROOFS].result(pyfuncitem, lambda running: _live(config, f"{len(running)} proofs run: {', '.join(running)}"))
+    proofs = config.stash[PROOFS]
+    proofs.result(pyfuncitem, lambda running: _live(config, f"{proofs.jobs.left} proofs left, {len(running)} run: {', '.join(running)}"))
     return True
 
 
@@ -324,9 +328,11 @@ def _leave_bundle(config: pytest.Config, why: str) -> None:
 
 
 def _live(config: pytest.Config, text: str) -> None:
-    """Show what changes all the time, where it can be shown in one place."""
+    """Show what changes all the time: at once where it can be shown in one place, else once a minute."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None and reporter.isatty:
+    last, now = config.stash.get(SHOWN, 0.0), time.monotonic()
+    if reporter is not None and (reporter.isatty or now - last >= _MINUTE):
+        config.stash[SHOWN] = now
         _tell(config, text)
 
 

@@ -128,7 +128,9 @@ def test_closing_starts_nothing_more_and_names_what_runs() -> None:
     release, ran = threading.Event(), threading.Event()
     running = Jobs([Job("slow", holding(release)), Job("later", ran.set)], at_once=1)
     running.start()
+    assert running.left == 2
     assert running.close(0.2) == ["slow"]
+    assert running.left == 1
     release.set()
     assert running.close(10) == []
     assert not ran.is_set()

@@ -49,6 +49,7 @@ EXPRESSIONS = (
     fault("recorded-twice", "OBS207", f"{RULES}/observability-recording.prometheusrule.yaml", "record: cluster:prometheus_tsdb_head_series:sum", "record: job:up:ratio\n          labels: {}", "(up)'\n        - record: job:up:ratio"),
     fault("image-newer-than-the-list", "OBS208", PODINFO, "podinfo:6.9.2", "podinfo:6.10.0", "podinfo:\n    version: 6.9.2", where=METRICS),
     fault("alert-never-seen-to-fire", "OBS209", "tests/data/alerts/vault.test.yaml", "alertname: VaultSealed\n        exp_alerts:", "alertname: VaultSealed\n        was:", "alert: VaultSealed", where=VAULT_RULES),
+    fault("sum-of-what-may-not-be-there", "OBS212", f"{RULES}/opentelemetry.prometheusrule.yaml", "failed_spans[5m])) > 0 or sum by (exporter)\n", "failed_spans[5m])) + sum by (exporter)\n", "alert: OpenTelemetryExportFailing\n          expr"),
     fault("window-of-one-scrape", "OBS211", CERT_RULES, "(certmanager_http_acme_client_request_count{status=~\"4..|5..\"}[1h])", "(certmanager_http_acme_client_request_count{status=~\"4..|5..\"}[1m])", "[1m]"),
 )
 

@@ -64,9 +64,11 @@ def test_a_restarted_node_comes_back(platform: Platform, cluster: Cluster, kubec
         restart(cluster, node)
         yield
 
-    # Nothing answers while the ingress starts again, and what answers then is the platform without any hand but a keeper's.
-    platform.red("node -> ingress", f"node {node} restarts", restarting(), entry.wrong, broken_within=30, mended_within=600, delay=2)
-    unseal(platform, 300)
+    try:
+        # Nothing answers while the ingress starts again, and what answers then is the platform without any hand but a keeper's.
+        platform.red("node -> ingress", f"node {node} restarts", restarting(), entry.wrong, broken_within=30, mended_within=600, delay=2)
+    finally:
+        unseal(platform, 300)
     try:
         settle(platform, 600)
     except WaitError as error:

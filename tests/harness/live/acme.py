@@ -122,6 +122,7 @@ def server(name: str, own: Own) -> list[dict[str, Any]]:
 
 def exception(name: str, now: datetime) -> dict[str, Any]:
     """The leave to run an image of a registry that the platform knows nothing else of: for these objects, and for an hour."""
+    ends = (now + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     named = f"object.metadata.namespace == '{NAMESPACE}' && object.metadata.name.startsWith('{name}')"
     return {
         "apiVersion": "policies.kyverno.io/v1",
@@ -132,9 +133,12 @@ def exception(name: str, now: datetime) -> dict[str, Any]:
             "annotations": {"plimsoll.io/owner": "platform", "plimsoll.io/reason": "An ACME server for as long as a proof runs."},
         },
         "spec": {
-            "expiresAt": (now + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "expiresAt": ends,
             "policyRefs": [{"kind": "ValidatingPolicy", "name": "restrict-image-registries"}],
-            "matchConditions": [{"name": "is-the-acme-server", "expression": named}],
+            "matchConditions": [
+                {"name": "is-the-acme-server", "expression": named},
+                {"name": "has-not-ended", "expression": f"time.now() < timestamp('{ends}')"},
+            ],
         },
     }
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from harness.live.bootstrap_base import BootstrapError
 from harness.live.findings import NotEvaluatedError
 from harness.live.readiness import KINDS, Tree
 from harness.live.vault import VaultUp
@@ -92,17 +91,23 @@ def unseal(platform: Platform, timeout: float) -> bool:
 
     Raises:
         NotEvaluatedError: this run does not have the keys.
-        BootstrapError: it stays sealed.
+        WaitError: it stays sealed.
     """
     if not VaultUp.wanted(platform.world):
         return False
     if platform.pair is None:
         raise NotEvaluatedError("Vault", "unseal", "this run does not have the keys of the cluster")
-    vault = VaultUp(platform.cluster, platform.workspace, platform.pair, platform.journal, timeout=timeout)
-    vault.start()
-    wait(lambda: vault.done, timeout=timeout, what="Vault to be unsealed")
-    if vault.error:
-        raise BootstrapError(vault.error)
+    error = [""]
+
+    def unsealed() -> bool:
+        # Each try is the whole of what a keeper does; one that came before Vault listens is simply made again.
+        vault = VaultUp(platform.cluster, platform.workspace, platform.pair, platform.journal, timeout=timeout)  # type: ignore[arg-type]
+        vault.start()
+        wait(lambda: vault.done, timeout=timeout, what="the keeper")
+        error[0] = vault.error
+        return not vault.error
+
+    wait(unsealed, timeout=timeout, delay=5, what="Vault to be unsealed", status=lambda: error[0])
     return True
 
 

@@ -24,6 +24,10 @@ CREATE: Final = 900.0
 _READY: Final = "5m"
 #: How kind names its contexts: kind-<cluster>.
 _KIND: Final = "kind-"
+#: Files beside the kubeconfig that belong to one cluster: the keys of its Vault, and how it came up.
+KEYFILE: Final = "vault.box"
+RECORD: Final = "bootstrap.json"
+OF_CLUSTER: Final = (KEYFILE, RECORD)
 CGROUP_V2: Final = Path("/sys/fs/cgroup/cgroup.controllers")
 
 
@@ -150,6 +154,9 @@ class Cluster:
         if self.exists():
             self._runner([self.tools.kind, "export", "kubeconfig", f"--name={self.wanted.name}", f"--kubeconfig={self.kubeconfig}"])
             return
+        for name in OF_CLUSTER:
+            # What an earlier cluster of this name left is of no use to this one: keys of a Vault that is gone, the record of its first hour.
+            self.folder.joinpath(name).unlink(missing_ok=True)
         for path, text in files(self.wanted.nodes).items():
             target = self.folder / path
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.live.cluster import RECORD
 from harness.live.readiness import Key
 from harness.live.run import RunError
 from harness.model.shapes import mapping, text
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from harness.live.cluster import Cluster
     from harness.live.kubectl import Kubectl
 
-FILE: Final = "bootstrap.json"
 _NAMESPACE: Final = "flux-system"
 #: The controllers that apply things, with the kind that they reconcile.
 _CONTROLLERS: Final = {"kustomize-controller": "Kustomization", "helm-controller": "HelmRelease"}
@@ -94,7 +94,7 @@ class Record:
 
 def remember(cluster: Cluster) -> None:
     """Take the record of a cluster that this run made, and keep it. One that another run made has its record, or none; so has one that cannot be asked."""
-    path = cluster.folder / FILE
+    path = cluster.folder / RECORD
     if cluster.made:
         path.unlink(missing_ok=True)
         with suppress(RunError):
@@ -104,7 +104,7 @@ def remember(cluster: Cluster) -> None:
 def remembered(cluster: Cluster) -> Record | None:
     """The record of a cluster's bootstrap. None where there is none of this very cluster."""
     try:
-        record = Record.read((cluster.folder / FILE).read_text(encoding="utf-8"))
+        record = Record.read((cluster.folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return record if record.cluster == identity(cluster.kubectl) else None

@@ -11,6 +11,7 @@ from harness.live.bootstrap_base import BootstrapError, Journal
 from harness.live.bootstrap_box import Keys
 from harness.live.bootstrap_vault import JOB, Vault
 from harness.live.bootstrap_vault_api import Forwarded, commands
+from harness.live.cluster import KEYFILE
 from harness.live.run import RunError
 from harness.live.wait import WaitError
 
@@ -26,7 +27,7 @@ SCRIPTS = "clusters/base/infrastructure/vault/configs"
 def vault_of(cluster: Cluster, pair: Pair, journal: Journal, *, timeout: float) -> Vault:
     """Vault of a run's cluster as the bootstrap sees it. ``pair`` opens its key file."""
     passphrase = hashlib.sha256(pair.key.encode()).hexdigest()
-    return Vault("kind", cluster.kubectl, Forwarded(cluster.kubectl), cluster.folder / "vault.box", Keys(passphrase=passphrase), journal, timeout=timeout)
+    return Vault("kind", cluster.kubectl, Forwarded(cluster.kubectl), cluster.folder / KEYFILE, Keys(passphrase=passphrase), journal, timeout=timeout)
 
 
 class VaultUp:
@@ -36,7 +37,6 @@ class VaultUp:
         """``pair`` is the cluster's sealing key: who has it has everything else, so the key file of Vault is closed for it, and a kept cluster can open it."""
         self.vault = vault_of(cluster, pair, journal, timeout=timeout)
         self.error = ""
-        self._cluster = cluster
         self._workspace = workspace
         self._thread = threading.Thread(target=self._run, name="vault", daemon=True)
 
@@ -51,9 +51,7 @@ class VaultUp:
         return not self._thread.is_alive() and self._thread.ident is not None
 
     def start(self) -> None:
-        """Begin, and come back at once. The key file of a cluster that is gone is removed first."""
-        if self._cluster.made and self.vault.keyfile is not None:
-            self.vault.keyfile.unlink(missing_ok=True)
+        """Begin, and come back at once."""
         self._thread.start()
 
     def _run(self) -> None:

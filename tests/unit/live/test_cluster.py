@@ -43,6 +43,18 @@ def cluster(tmp_path: Path, kind: Kind, **wanted: object) -> Cluster:
     return Cluster(Wanted("one", **wanted), TOOLS, tmp_path / "one", kind)
 
 
+def test_what_belonged_to_a_cluster_that_is_gone_goes(tmp_path: Path) -> None:
+    made = cluster(tmp_path, Kind())
+    made.folder.mkdir(parents=True, exist_ok=True)
+    for name in ("vault.box", "bootstrap.json", "mine"):
+        (made.folder / name).write_text("")
+    made.create()
+    assert sorted(path.name for path in made.folder.iterdir() if path.is_file()) == ["kind.yaml", "mine"]
+    (made.folder / "vault.box").write_text("")
+    cluster(tmp_path, Kind(clusters="one\n")).create()
+    assert (made.folder / "vault.box").exists()
+
+
 def test_create_hands_over_image_configuration_and_files(tmp_path: Path) -> None:
     kind = Kind()
     made = cluster(tmp_path, kind, nodes=Nodes(1, "http://mirror:5000"), image="node:1")

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from harness.live.cluster import Cluster, Programs, Wanted
-from harness.live.record import FILE, Complaint, Record, Step, complaints_of, note, remember, remembered
+from harness.live.cluster import RECORD, Cluster, Programs, Wanted
+from harness.live.record import Complaint, Record, Step, complaints_of, note, remember, remembered
 from harness.live.run import Output, RunError
 
 if TYPE_CHECKING:
@@ -113,8 +113,8 @@ def test_one_that_cannot_be_asked_has_no_record(tmp_path: Path) -> None:
     def silent(argv: Sequence[str], **_options: object) -> Output:
         raise RunError(argv, "did not end within 60 s")
 
-    (tmp_path / FILE).write_text("old")
+    (tmp_path / RECORD).write_text("old")
     made = Cluster(Wanted("test"), Programs("kind", "kubectl", "docker"), tmp_path, silent)
     made.made = True
     remember(made)
-    assert not (tmp_path / FILE).exists()
+    assert not (tmp_path / RECORD).exists()

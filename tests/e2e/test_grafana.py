@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 from harness.live import faults
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from harness.live.grafana import Grafana
     from harness.live.kubectl import Kubectl
 
+T = TypeVar("T")
 _SETTLES = 60
 #: What each type of data source can always answer, and the path by which it is asked where its plugin has no check of its own.
 _REAL = {"prometheus": "/api/v1/query?query=vector(1)", "loki": "/loki/api/v1/labels", "tempo": "/api/echo", "alertmanager": "/api/v2/status"}
@@ -149,8 +150,14 @@ def _unhealthy(grafana: Grafana, source: Source) -> str:
 
 
 def _source(platform: Platform, uid: str) -> Source:
-    return next(each for each in sources(platform.world) if each.uid == uid)
+    return _built(next((each for each in sources(platform.world) if each.uid == uid), None), uid)
 
 
 def _dashboard(platform: Platform, uid: str) -> Dashboard:
-    return next(each for each in dashboards(platform.world) if each.uid == uid)
+    return _built(next((each for each in dashboards(platform.world) if each.uid == uid), None), uid)
+
+
+def _built(found: T | None, uid: str) -> T:
+    if found is None:
+        raise NotEvaluatedError(uid, "Grafana", "what holds it was left out of this run")
+    return found

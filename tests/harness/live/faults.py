@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.live.readiness import KINDS, Key
 from harness.live.reconcile import plural
+from harness.live.run import RunError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -140,7 +141,12 @@ def deleted(kubectl: Kubectl, kind: str, name: str, namespace: str, *, suspendin
             yield
         finally:
             if kubectl.get(kind, name, namespace) is None:
-                kubectl("create", "--filename=-", stdin=json.dumps(bare(before)))
+                try:
+                    kubectl("create", "--filename=-", stdin=json.dumps(bare(before)))
+                except RunError as error:
+                    # Flux was quicker.
+                    if "(AlreadyExists)" not in error.stderr:
+                        raise
 
 
 @contextmanager

@@ -14,8 +14,9 @@ from collections import Counter
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.live.kubectl import inside
 from harness.live.readiness import KINDS, Key
-from harness.live.reconcile import plural
+from harness.live.reconcile import REQUESTED, plural
 from harness.live.run import RunError
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def resume(kubectl: Kubectl, key: Key) -> None:
     """Let Flux reconcile an object again, now. One that is gone: fine."""
     if kubectl.get(plural(key.kind), key.name, key.namespace) is None:
         return
-    now = {SUSPENDED: None, "reconcile.fluxcd.io/requestedAt": str(time.time_ns())}
+    now = {SUSPENDED: None, REQUESTED: str(time.time_ns())}
     _merge(kubectl, key, {"metadata": {"annotations": now}, "spec": {"suspend": None}})
 
 
@@ -116,12 +117,12 @@ def maker(item: Object) -> list[Key]:
 def patched(kubectl: Kubectl, kind: str, name: str, namespace: str, patch: Mapping[str, Any], *, suspending: Iterable[Key] = ()) -> Iterator[None]:
     """An object with a merge patch on it. At the end the fields that the patch names are as before."""
     with suspended(kubectl, *suspending):
-        before = kubectl.json("get", kind, name, *_in(namespace))
+        before = kubectl.json("get", kind, name, *inside(namespace))
         try:
-            kubectl("patch", kind, name, *_in(namespace), "--type=merge", f"--patch={json.dumps(patch)}")
+            kubectl("patch", kind, name, *inside(namespace), "--type=merge", f"--patch={json.dumps(patch)}")
             yield
         finally:
-            kubectl("patch", kind, name, *_in(namespace), "--type=merge", f"--patch={json.dumps(reverse(patch, before))}")
+            kubectl("patch", kind, name, *inside(namespace), "--type=merge", f"--patch={json.dumps(reverse(patch, before))}")
 
 
 @contextmanager
@@ -135,7 +136,7 @@ def scaled(kubectl: Kubectl, kind: str, name: str, namespace: str, replicas: int
 def deleted(kubectl: Kubectl, kind: str, name: str, namespace: str, *, suspending: Iterable[Key] = ()) -> Iterator[None]:
     """The cluster without an object, which is made again at the end unless somebody else has."""
     with suspended(kubectl, *suspending):
-        before = kubectl.json("get", kind, name, *_in(namespace))
+        before = kubectl.json("get", kind, name, *inside(namespace))
         try:
             kubectl.delete(kind, name, namespace)
             yield
@@ -217,7 +218,7 @@ def leftovers(kubectl: Kubectl, kinds: Iterable[str]) -> list[str]:
 
 def _patch(kubectl: Kubectl, item: Mapping[str, Any], patch: Mapping[str, Any]) -> None:
     metadata = item["metadata"]
-    kubectl("patch", kind_of(item), metadata["name"], *_in(str(metadata.get("namespace") or "")), "--type=merge", f"--patch={json.dumps(patch)}")
+    kubectl("patch", kind_of(item), metadata["name"], *inside(str(metadata.get("namespace") or "")), "--type=merge", f"--patch={json.dumps(patch)}")
 
 
 def kind_of(item: Mapping[str, Any]) -> str:
@@ -227,8 +228,4 @@ def kind_of(item: Mapping[str, Any]) -> str:
 
 
 def _merge(kubectl: Kubectl, key: Key, patch: Mapping[str, Any]) -> None:
-    kubectl("patch", plural(key.kind), key.name, *_in(key.namespace), "--type=merge", f"--patch={json.dumps(patch)}")
-
-
-def _in(namespace: str) -> list[str]:
-    return [f"--namespace={namespace}"] if namespace else []
+    kubectl("patch", plural(key.kind), key.name, *inside(key.namespace), "--type=merge", f"--patch={json.dumps(patch)}")

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.live.faults import kind_of, maker, reverse
+from harness.live.kubectl import inside
 from harness.live.reconcile import ask
 from harness.live.run import RunError
 from harness.live.wait import Clock, Waiter, WaitTimeoutError
@@ -47,7 +48,7 @@ def tampering(item: Object) -> dict[str, Any]:
 def comes_back_changed(kubectl: Kubectl, item: Object, *, patience: float, clock: Clock | None = None) -> str:
     """Change an object by hand, ask Flux to look, and say what is still not as it is in Git after ``patience`` seconds; empty when all is."""
     patch = tampering(item)
-    kubectl("patch", kind_of(item.body), item.name, *_in(item), "--type=merge", f"--patch={json.dumps(patch)}")
+    kubectl("patch", kind_of(item.body), item.name, *inside(item.namespace), "--type=merge", f"--patch={json.dumps(patch)}")
     return _comes_back(kubectl, item, patch, patience, clock)
 
 
@@ -75,7 +76,3 @@ def _comes_back(kubectl: Kubectl, item: Object, patch: Mapping[str, Any], patien
         return error.status
     except RunError as error:
         return error.reason
-
-
-def _in(item: Object) -> list[str]:
-    return [f"--namespace={item.namespace}"] if item.namespace else []

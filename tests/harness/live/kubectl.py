@@ -67,7 +67,7 @@ class Kubectl:
     def get(self, kind: str, name: str, namespace: str = "") -> dict[str, Any] | None:
         """One object (``kind`` as kubectl takes it: ``deployments.apps``), or None when there is none, or no such kind."""
         try:
-            return self.json("get", kind, name, *_in(namespace))
+            return self.json("get", kind, name, *inside(namespace))
         except RunError as error:
             if _MISSING.search(error.stderr):
                 return None
@@ -78,7 +78,7 @@ class Kubectl:
 
         Kinds that the cluster does not know are asked one by one, so that one that is not there yet does not hide the others.
         """
-        where = ["--all-namespaces"] if namespace is None else _in(namespace)
+        where = ["--all-namespaces"] if namespace is None else inside(namespace)
         chosen = [f"--selector={selector}"] if selector else []
         try:
             return _items(self.json("get", ",".join(kinds), *where, *chosen))
@@ -97,14 +97,14 @@ class Kubectl:
 
     def delete(self, kind: str, name: str, namespace: str = "", *, timeout: float = 60) -> None:
         """Delete one object and wait until it is gone. None there: fine."""
-        self("delete", kind, name, *_in(namespace), "--ignore-not-found", f"--timeout={timeout:g}s", timeout=timeout + 10)
+        self("delete", kind, name, *inside(namespace), "--ignore-not-found", f"--timeout={timeout:g}s", timeout=timeout + 10)
 
     def logs(self, pod: str, namespace: str, *, container: str = "", lines: int = 20, previous: bool = False) -> str:
         """The last lines of a pod's container, or why they cannot be had."""
         which = [f"--container={container}"] if container else ["--all-containers"]
         before = ["--previous"] if previous else []
         try:
-            return self("logs", pod, *_in(namespace), *which, f"--tail={lines}", *before)
+            return self("logs", pod, *inside(namespace), *which, f"--tail={lines}", *before)
         except RunError as error:
             return f"(no logs: {error.reason})"
 
@@ -112,12 +112,12 @@ class Kubectl:
         """What a command in a pod prints. Raises RunError when it fails."""
         which = [f"--container={container}"] if container else []
         through = ["--stdin"] if stdin is not None else []
-        return self("exec", pod, *_in(namespace), *which, *through, "--", *command, stdin=stdin, timeout=timeout)
+        return self("exec", pod, *inside(namespace), *which, *through, "--", *command, stdin=stdin, timeout=timeout)
 
     @contextmanager
     def port_forward(self, target: str, port: int, namespace: str, *, timeout: float = 15) -> Iterator[int]:
         """A local port that leads to a port of a pod or service (``svc/grafana``), open for the duration of a block."""
-        argv = self.argv("port-forward", target, f":{port}", *_in(namespace), "--address=127.0.0.1")
+        argv = self.argv("port-forward", target, f":{port}", *inside(namespace), "--address=127.0.0.1")
         with _listening(argv, _FORWARDED, timeout) as chosen:
             yield chosen
 
@@ -154,7 +154,8 @@ def _chosen(process: subprocess.Popen[bytes], argv: list[str], said: re.Pattern[
     raise RunError(argv, "did not listen", code=process.poll(), stdout=text.decode("utf-8", "replace"), stderr=complaint)
 
 
-def _in(namespace: str) -> list[str]:
+def inside(namespace: str) -> list[str]:
+    """The option that names a namespace; none for what lives in none."""
     return [f"--namespace={namespace}"] if namespace else []
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.live.cluster import RECORD
 from harness.live.readiness import Key
+from harness.live.reconcile import moment
 from harness.live.run import RunError
 from harness.model.shapes import mapping, text
 
@@ -158,11 +158,6 @@ def note(record: Record, kind: str, lines: Iterable[str]) -> None:
                 step.begun = step.begun or when
             elif message.startswith(_READY):
                 step.ready = step.ready or when
-
-
-def moment(stamp: str) -> datetime:
-    """A time as Kubernetes writes it."""
-    return datetime.fromisoformat(stamp)
 
 
 def _between(first: str, last: str) -> float:

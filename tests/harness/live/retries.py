@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from harness.flux.kinds import HELM_RELEASE, KUSTOMIZATION
-from harness.live.record import moment
+from harness.live.reconcile import moment
 from harness.model import GroupKind
 from harness.rules.order_api import definitions, has_definition
 from harness.rules.order_makers import makers

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from harness.live.faults import LABEL, applied, patched
 from harness.live.findings import NotEvaluatedError
 from harness.live.forwards import Client
+from harness.live.reconcile import condition
 from harness.live.wait import Clock, Waiter
 from harness.live.web import Tls
 from harness.model.shapes import items, mapping, text
@@ -89,12 +90,6 @@ def signed_by(certificate: x509.Certificate, authorities: Iterable[x509.Certific
     return False
 
 
-def condition_of(body: Mapping[str, Any] | None, kind: str) -> Mapping[str, Any]:
-    """A condition of an object; empty when there is none."""
-    found = items(mapping(mapping(body).get("status")).get("conditions"))
-    return next((mapping(item) for item in found if mapping(item).get("type") == kind), {})
-
-
 def authority_of(platform: Platform, issuer: Object) -> str:
     """What has to be trusted for the certificates of an issuer of the cluster, in PEM; empty for one that signs each with its own key.
 
@@ -153,7 +148,7 @@ def certificate(kubectl: Kubectl, body: Mapping[str, Any], *, within: float = 30
                 lambda: kubectl.get(KIND, name, namespace), lambda found: _state(kubectl, found), clock=clock or Clock()
             )
             waiter.wait(
-                lambda found: condition_of(found, "Ready").get("status") == "True",
+                lambda found: condition(found, "Ready").get("status") == "True",
                 successes=1,
                 timeout=within,
                 what=f"Certificate {namespace}/{name}",
@@ -165,15 +160,15 @@ def certificate(kubectl: Kubectl, body: Mapping[str, Any], *, within: float = 30
 
 def _state(kubectl: Kubectl, found: Mapping[str, Any] | None) -> str:
     """What a Certificate says of itself, and the requests behind it."""
-    ready, issuing = condition_of(found, "Ready"), condition_of(found, "Issuing")
+    ready, issuing = condition(found, "Ready"), condition(found, "Issuing")
     if ready.get("status") == "True":
         return "ready"
     metadata = mapping(mapping(found).get("metadata"))
     said = [text(issuing.get("message")) or text(ready.get("message"))]
     for request in kubectl.list("certificaterequests.cert-manager.io", namespace=text(metadata.get("namespace"))):
         if text(mapping(mapping(request.get("metadata")).get("annotations")).get("cert-manager.io/certificate-name")) == metadata.get("name"):
-            approved = condition_of(request, "Approved").get("status") == "True"
-            said.append(f"request {'approved' if approved else 'not approved'}: {text(condition_of(request, 'Ready').get('message'))}")
+            approved = condition(request, "Approved").get("status") == "True"
+            said.append(f"request {'approved' if approved else 'not approved'}: {text(condition(request, 'Ready').get('message'))}")
             said += [text(mapping(each.get("status")).get("reason")) for each in _challenges(kubectl, request)]
     return "; ".join(part for part in said if part)
 
@@ -181,7 +176,7 @@ def _state(kubectl: Kubectl, found: Mapping[str, Any] | None) -> str:
 def _challenges(kubectl: Kubectl, request: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The challenges of a request: their names begin with its own."""
     metadata = mapping(request.get("metadata"))
-    if " from order " not in text(condition_of(request, "Ready").get("message")):
+    if " from order " not in text(condition(request, "Ready").get("message")):
         return []
     found = kubectl.list("challenges.acme.cert-manager.io", namespace=text(metadata.get("namespace")))
     return [each for each in found if text(mapping(each.get("metadata")).get("name")).startswith(text(metadata.get("name")))]

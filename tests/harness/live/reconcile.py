@@ -83,9 +83,9 @@ def said(body: Mapping[str, Any]) -> str:
     return f"{text(ready.get('reason')) or 'no condition'}: {' '.join(text(ready.get('message')).split())[:300]}"
 
 
-def condition(body: Mapping[str, Any], kind: str) -> dict[str, Any]:
+def condition(body: Mapping[str, Any] | None, kind: str) -> dict[str, Any]:
     """A condition of an object; an empty one when it has none of this type."""
-    return next((item for item in map(mapping, items(mapping(body.get("status")).get("conditions"))) if item.get("type") == kind), {})
+    return next((item for item in map(mapping, items(mapping(mapping(body).get("status")).get("conditions"))) if item.get("type") == kind), {})
 
 
 def revision(body: Mapping[str, Any]) -> str:

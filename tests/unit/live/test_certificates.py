@@ -14,9 +14,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-from harness.live.certificates import asked, certificate, condition_of, issued_of, names_in, renew, signed_by, stopped
+from harness.live.certificates import asked, certificate, issued_of, names_in, renew, signed_by, stopped
 from harness.live.faults import LABEL, marked_as_temporary
 from harness.live.kubectl import Kubectl
+from harness.live.reconcile import condition as condition_of
 from harness.live.wait import WaitTimeoutError
 
 from .fakes import Programs, Time, condition

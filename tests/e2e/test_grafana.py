@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import pytest
 from harness.live import faults
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from harness.live.grafana import Grafana
     from harness.live.kubectl import Kubectl
 
-T = TypeVar("T")
 _SETTLES = 60
 #: What each type of data source can always answer, and the path by which it is asked where its plugin has no check of its own.
 _REAL = {"prometheus": "/api/v1/query?query=vector(1)", "loki": "/loki/api/v1/labels", "tempo": "/api/echo", "alertmanager": "/api/v2/status"}
@@ -66,7 +65,7 @@ def test_data_source_answers_through_grafana(platform: Platform, source: str) ->
 @_GRAFANA
 def test_panels_show_no_error(platform: Platform, dashboard: str) -> None:
     grafana, item, why = grafana_of(platform), _dashboard(platform, dashboard), unready(platform)
-    asked = asked_by(platform.world, item)
+    asked = asked_by(platform.whole, item)
     expect(PANEL, item.object, bool(asked), found="no query at all", expected="at least one")
     for each in asked:
         if why(SYSTEMS[each.source.type]):
@@ -114,7 +113,7 @@ def test_data_source_with_a_wrong_url_is_seen(platform: Platform) -> None:
 @pytest.mark.proof(uses=("kube-prometheus-stack",))
 def test_what_panels_ask_is_answered(platform: Platform, dashboard: str) -> None:
     item, why = _dashboard(platform, dashboard), unready(platform)
-    asked = asked_by(platform.world, item)
+    asked = asked_by(platform.whole, item)
     expect(PANEL, item.object, bool(asked), found="no query at all", expected="at least one")
     for each in asked:
         if why(SYSTEMS[each.source.type]):
@@ -150,14 +149,8 @@ def _unhealthy(grafana: Grafana, source: Source) -> str:
 
 
 def _source(platform: Platform, uid: str) -> Source:
-    return _built(next((each for each in sources(platform.world) if each.uid == uid), None), uid)
+    return next(each for each in sources(platform.whole) if each.uid == uid)
 
 
 def _dashboard(platform: Platform, uid: str) -> Dashboard:
-    return _built(next((each for each in dashboards(platform.world) if each.uid == uid), None), uid)
-
-
-def _built(found: T | None, uid: str) -> T:
-    if found is None:
-        raise NotEvaluatedError(uid, "Grafana", "what holds it was left out of this run")
-    return found
+    return next(each for each in dashboards(platform.whole) if each.uid == uid)

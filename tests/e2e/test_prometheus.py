@@ -60,8 +60,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def test_job_is_up(platform: Platform, job: dict[str, Any]) -> None:
-    _built(platform, str(job["job"]))
-    require(platform, *_owners(platform.world, job))
+    require(platform, *_owners(platform.whole, job))
     prometheus = prometheus_of(platform)
     waiter: Waiter[list[LiveTarget]] = Waiter(lambda: _of(prometheus, job), _told)
     try:
@@ -111,8 +110,7 @@ def test_recording_rule_has_series(platform: Platform, record: str) -> None:
 
 
 def test_series_that_are_read_arrive(platform: Platform, component: str) -> None:
-    world, prometheus, known = platform.world, prometheus_of(platform), inventory(platform.world)
-    _built(platform, component)
+    world, prometheus, known = platform.whole, prometheus_of(platform), inventory(platform.whole)
     require(platform, *component_systems(world, component))
     body = mapping(known.components.get(component)) if known is not None else {}
     stranger = stood_in(prometheus, body)
@@ -204,10 +202,3 @@ def _read_by_component(world: World) -> dict[str, set[str]]:
     # Alerts that are active are no component's.
     found.pop("alerts", None)
     return found
-
-
-def _built(platform: Platform, system: str) -> None:
-    """Raise NotEvaluatedError for what was left out: the build of this run knows nothing of it any more."""
-    left = platform.overlay.left_out if platform.overlay is not None else ()
-    if system in {name.rpartition("/")[2] for name in left}:
-        raise NotEvaluatedError(system, "metrics", "left out of this run")

@@ -128,9 +128,14 @@ class Platform:
     failure: str = ""
     """Why Flux did not become ready in time, with the root causes; empty when it did, or was not waited for."""
 
+    whole: World = field(init=False)
+    """The cluster as Git has it, with what this run leaves out."""
     _made: dict[Any, Any] = field(default_factory=dict)
     _locks: dict[Any, threading.Lock] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.whole = self.world
 
     def __repr__(self) -> str:
         # pytest shows the arguments of what fails: what is sealed is nothing to show, and the rest too much.

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import calendar
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 from harness.live.alarms import Provocation, Wanted, notified, provoke, receivers_of, receiving, tables_unlike
-from harness.live.alert_faults import ALWAYS, BREAKS, FAULTS, REASONS, STANDING, USES, without
+from harness.live.alert_faults import ALWAYS, BREAKS, FAULTS, REASONS, STANDING, USES
 from harness.live.findings import NotEvaluatedError, expect
 from harness.live.listener import listening
-from harness.live.metrics import alertmanager_of, prometheus_of, unready
+from harness.live.metrics import prometheus_of, unready
 from harness.live.rules_metrics import DELIVERED, PROVOKED, TABLE, WATCHDOG
 from harness.live.run import RunError
 from harness.live.wait import Waiter, WaitError, wait
-from harness.live.web import WebError
 from harness.rules.obs_alerts import alerts
 
 if TYPE_CHECKING:
@@ -24,8 +21,6 @@ if TYPE_CHECKING:
     from harness.live.kubectl import Kubectl
 
 pytestmark = pytest.mark.proof(uses=("kube-prometheus-stack", "kube-prometheus-stack-config"))
-#: Seconds after which an alert that Prometheus sends every minute no longer arrives.
-_SENT = 75
 
 
 def test_every_alert_is_in_the_table(platform: Platform) -> None:
@@ -63,7 +58,8 @@ def test_fault_makes_its_alerts_active(platform: Platform, name: str) -> None:
     if not wanted:
         raise NotEvaluatedError(", ".join(fault.alerts), "provoked by a real fault", "what they are about is not there")
     provocation = Provocation(wanted, prometheus.alerts)
-    provoke(platform, fault.what, fault.breaking(platform), provocation, within=fault.within, comes_back=fault.comes_back)
+    flow = fault.flow(platform) if fault.flow is not None else None
+    provoke(platform, fault.what, fault.breaking(platform), provocation, within=fault.within, comes_back=fault.comes_back, flow=flow)
 
 
 @pytest.mark.proof(seconds=600)
@@ -84,20 +80,3 @@ def test_alerts_reach_the_receivers_of_their_routes(platform: Platform, cluster:
     wrong = sorted(f"{alert} for {receiver}, in the model {', '.join(sorted(model[alert])) or 'nobody'}" for alert, receiver in came
                    if alert in model and receiver not in model[alert])  # fmt: skip
     expect(DELIVERED, platform.world.cluster.name, not wrong, found="; ".join(wrong), expected="the receivers of the model")
-
-
-@pytest.mark.proof(breaks=("kube-prometheus-stack",), seconds=600)
-def test_watchdog_reaches_alertmanager(platform: Platform) -> None:
-    client = alertmanager_of(platform)
-
-    def probe() -> str:
-        try:
-            found = client.json("/api/v2/alerts", {"filter": f'alertname="{ALWAYS}"'})
-        except WebError as error:
-            return str(error)
-        sent = [calendar.timegm(time.strptime(entry["updatedAt"][:19], "%Y-%m-%dT%H:%M:%S")) for entry in found]
-        late = time.time() - max(sent, default=0.0)
-        return "" if late <= _SENT else f"{ALWAYS} came last {late:.0f} s ago" if sent else f"Alertmanager has no {ALWAYS}"
-
-    fault = "NetworkPolicy allow-prometheus-to-alertmanager deleted"
-    platform.red("Prometheus -> Alertmanager", fault, without("allow-prometheus-to-alertmanager")(platform), probe, broken_within=150, mended_within=150)

@@ -107,6 +107,14 @@ class Provocation:
                 self._broken = False
 
 
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What the fault of an alert breaks as well, with the probe of it (see :func:`harness.live.red.red`)."""
+
+    hop: str
+    probe: Callable[[], str]
+
+
 def provoke(
     platform: Platform,
     what: str,
@@ -116,10 +124,12 @@ def provoke(
     within: float = 150,
     mended: float = 240,
     comes_back: bool = True,
+    flow: Flow | None = None,
 ) -> None:
     """Show that a fault makes alerts active that were not, and that they go again.
 
-    A rate over minutes goes late: ``comes_back`` False does not wait for it, and what is active from an earlier run goes to the ledger.
+    A rate over minutes goes late: ``comes_back`` False does not wait for it, and what is active from an earlier run goes to the ledger. With a ``flow`` the
+    same fault is its red proof, and that one is waited for.
 
     Raises:
         LiveError: LIV712, with the alerts that did not become active; LIV105, they were active before, or stay.
@@ -131,16 +141,27 @@ def provoke(
             return
         for name in provocation.settle():
             platform.left_open(name, "provoked by a real fault", "it is active already: what makes it so is younger than the time that it looks back")
-        if provocation.wanted:
-            with provocation.breaking(fault):
-                Waiter(provocation.probe).wait(bool, successes=1, timeout=within)
+        if flow is not None:
+            platform.red(flow.hop, what, _seen(fault, provocation, within), flow.probe, broken_within=within, mended_within=mended)
+        elif provocation.wanted:
+            with _seen(fault, provocation, within):
+                pass
     except (LiveError, WaitError) as error:
-        late = isinstance(error, WaitError) or error.findings[0].rule == SEEN_RED.id
+        late = isinstance(error, WaitError) or (flow is None and error.findings[0].rule == SEEN_RED.id)
         if not late or not provocation.missing:
             raise
         seen = "; ".join(provocation.seen.values()) or "none"
         found = f"{', '.join(provocation.missing)}: not active {within:g} s after: {what} (active: {seen})"
         raise LiveError(PROVOKED.finding(f"{platform.world.cluster.name}/alerts", found, "pending or firing")) from error
+
+
+@contextmanager
+def _seen(fault: AbstractContextManager[object], provocation: Provocation, within: float) -> Iterator[None]:
+    """A fault that ends when every alert was seen. Raises WaitError."""
+    with provocation.breaking(fault):
+        yield
+        if provocation.wanted:
+            Waiter(provocation.probe).wait(bool, successes=1, timeout=within)
 
 
 def nudge(kubectl: Kubectl, pod: str, namespace: str = NAMESPACE) -> None:

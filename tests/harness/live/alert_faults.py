@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import json
 import secrets
 import time
@@ -10,14 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.live import broken, faults
-from harness.live.alarms import cut_off, loaded
+from harness.live.alarms import Flow, cut_off, loaded
 from harness.live.findings import NotEvaluatedError
 from harness.live.forwards import Client
-from harness.live.metrics import NAMESPACE
+from harness.live.metrics import NAMESPACE, alertmanager_of
 from harness.live.readiness import Key
 from harness.live.run import RunError
 from harness.live.wait import wait
-from harness.live.web import Tls, request
+from harness.live.web import Tls, WebError, request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from harness.live.bringup import Platform
 
 _POLICY: Final = "networkpolicies.networking.k8s.io"
+#: Seconds after which an alert that Prometheus sends every minute no longer arrives.
+_SENT: Final = 75
 #: What a run makes is called by it, so that what an earlier one left in Prometheus is not taken for it.
 _PROOF: Final = f"plimsoll-proof-{secrets.token_hex(3)}"
 
@@ -38,6 +41,8 @@ class Fault:
     alerts: Mapping[str, tuple[str, Mapping[str, str]]]
     within: float = 180
     comes_back: bool = True
+    flow: Callable[[Platform], Flow] | None = None
+    """What it breaks as well, proven with it."""
 
 
 def without(name: str, namespace: str = NAMESPACE) -> Callable[[Platform], Any]:
@@ -81,6 +86,22 @@ def _no_speaker(platform: Platform) -> Any:
     kubectl, release = platform.cluster.kubectl, Key("HelmRelease", "metallb-system", "metallb")
     nowhere = {"spec": {"template": {"spec": {"nodeSelector": {"plimsoll.example.com/nowhere": "true"}}}}}
     return faults.patched(kubectl, "daemonsets.apps", "metallb-speaker", "metallb-system", nowhere, suspending=[release])
+
+
+def _watchdog(platform: Platform) -> Flow:
+    """The alert that always fires comes to Alertmanager every minute."""
+    client = alertmanager_of(platform)
+
+    def probe() -> str:
+        try:
+            found = client.json("/api/v2/alerts", {"filter": f'alertname="{ALWAYS}"'})
+        except WebError as error:
+            return str(error)
+        sent = [calendar.timegm(time.strptime(entry["updatedAt"][:19], "%Y-%m-%dT%H:%M:%S")) for entry in found]
+        late = time.time() - max(sent, default=0.0)
+        return "" if late <= _SENT else f"{ALWAYS} came last {late:.0f} s ago" if sent else f"Alertmanager has no {ALWAYS}"
+
+    return Flow("Prometheus -> Alertmanager", probe)
 
 
 def _objects(*bodies: Mapping[str, Any]) -> Callable[[Platform], Any]:
@@ -210,6 +231,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         without("allow-prometheus-to-alertmanager"),
         {"AlertmanagerDown": ("kube-prometheus-stack", {}), "PrometheusNotificationsDropped": ("kube-prometheus-stack", {})},
         comes_back=False,
+        flow=_watchdog,
     ),
     "alertmanager-gone": Fault("Alertmanager scaled to 0", _no_alertmanager, {"PrometheusCannotAlert": ("kube-prometheus-stack", {})}),
     "workloads": Fault(

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from harness.live.alarms import HOOKS, Provocation, Wanted, cut_off, loaded, notified, provoke, receiving, tables_unlike
+from harness.live.alarms import HOOKS, Flow, Provocation, Wanted, cut_off, loaded, notified, provoke, receiving, tables_unlike
 from harness.live.findings import LiveError, NotEvaluatedError
 from harness.live.listener import Listener, listening
 from harness.live.red import red
@@ -105,6 +105,24 @@ def test_alert_that_is_active_from_before_is_left_open() -> None:
     provoke(cluster, "it is broken", cluster.fault(), provocation, comes_back=False)  # type: ignore[arg-type]
     assert cluster.open == ["A"]
     assert provocation.seen == {"B": "B pending"}
+
+
+def test_fault_of_alerts_is_the_red_proof_of_a_flow() -> None:
+    cluster = Broken("A")
+    flow = Flow("a -> b", lambda: "nothing came" if cluster.on else "")
+    provocation = Provocation([Wanted("A")], cluster.active)
+    provoke(cluster, "it is broken", cluster.fault(), provocation, comes_back=False, flow=flow)  # type: ignore[arg-type]
+    assert provocation.seen == {"A": "A pending"}
+    assert str(cluster.reds[0]) == "a -> b: it is broken: nothing came (after 0 s; mended after 0 s)"
+
+
+def test_flow_that_holds_and_alert_that_does_not_come_are_told_apart() -> None:
+    cluster = Broken("A")
+    with pytest.raises(LiveError, match="LIV104 a -> b"):
+        provoke(cluster, "x", cluster.fault(), Provocation([Wanted("A")], cluster.active), within=1, flow=Flow("a -> b", str), comes_back=False)  # type: ignore[arg-type]
+    flow = Flow("a -> b", lambda: "nothing came" if cluster.on else "")
+    with pytest.raises(LiveError, match="LIV712 kind/alerts: B"):
+        provoke(cluster, "x", cluster.fault(), Provocation([Wanted("B")], cluster.active), within=0.01, flow=flow, comes_back=False)  # type: ignore[arg-type]
 
 
 def test_table_has_each_alert_once() -> None:

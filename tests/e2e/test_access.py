@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from harness.engines.rbac.rules import Request
 from harness.engines.rbac.subjects import Subject, service_account
-from harness.live.access import compared, look, one, shared, unequal, unlike, wrong_cells, wrong_rights
+from harness.live.access.look import compared, look, one, shared, unequal, unlike, wrong_cells, wrong_rights
 from harness.live.faults import applied, deleted, maker
 from harness.live.findings import LiveError, NotEvaluatedError
-from harness.live.rules_access import UNKNOWN
-from harness.live.wait import WaitTimeoutError, wait
+from harness.live.reach.wait import WaitTimeoutError, wait
+from harness.live.rules.access import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from harness.live.access import Look
+    from harness.live.access.look import Look
     from harness.live.bringup import Platform
-    from harness.live.kubectl import Kubectl
+    from harness.live.reach.kubectl import Kubectl
     from harness.model import Finding
 
 #: What the red proof below breaks for a moment would be found by the others.

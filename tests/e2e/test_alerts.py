@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from harness.live.alarms import Provocation, Wanted, notified, provoke, receivers_of, receiving, tables_unlike
-from harness.live.alert_faults import ALWAYS, BREAKS, FAULTS, REASONS, STANDING, USES
 from harness.live.findings import NotEvaluatedError, expect
-from harness.live.listener import listening
-from harness.live.metrics import prometheus_of, unready
-from harness.live.rules_metrics import DELIVERED, PROVOKED, TABLE, WATCHDOG
-from harness.live.run import RunError
-from harness.live.wait import Waiter, WaitError, wait
+from harness.live.reach.listener import listening
+from harness.live.reach.run import RunError
+from harness.live.reach.wait import Waiter, WaitError, wait
+from harness.live.rules.metrics import DELIVERED, PROVOKED, TABLE, WATCHDOG
+from harness.live.telemetry.alarms import Provocation, Wanted, notified, provoke, receivers_of, receiving, tables_unlike
+from harness.live.telemetry.alert_faults import ALWAYS, BREAKS, FAULTS, REASONS, STANDING, USES
+from harness.live.telemetry.metrics import prometheus_of, unready
 from harness.rules.obs_alerts import alerts
 
 if TYPE_CHECKING:
     from harness.live.bringup import Platform
-    from harness.live.cluster import Cluster
-    from harness.live.kubectl import Kubectl
+    from harness.live.ground.cluster import Cluster
+    from harness.live.reach.kubectl import Kubectl
 
 pytestmark = pytest.mark.proof(uses=("kube-prometheus-stack", "kube-prometheus-stack-config"))
 

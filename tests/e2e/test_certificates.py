@@ -9,26 +9,26 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
-from harness.live.acme import acme, challenged
-from harness.live.certificates import CLUSTER_ISSUER, asked, authority_of, certificate, issued_of, names_in, renew, signed_by, stopped
-from harness.live.edge_hosts import first, is_platform, rows
 from harness.live.faults import applied, deleted, maker, patched
 from harness.live.findings import NotEvaluatedError, expect
-from harness.live.load import Load
+from harness.live.ingress.acme import acme, challenged
+from harness.live.ingress.certificates import CLUSTER_ISSUER, asked, authority_of, certificate, issued_of, names_in, renew, signed_by, stopped
+from harness.live.ingress.hosts import first, is_platform, rows
+from harness.live.ingress.load import Load
 from harness.live.proofs import require
-from harness.live.readiness import Key
+from harness.live.reach.run import RunError
+from harness.live.reach.wait import Waiter, WaitError
 from harness.live.red import observed
-from harness.live.rules_ingress import ACME, ISSUES, REFUSED, RENEWS
-from harness.live.run import RunError
-from harness.live.wait import Waiter, WaitError
+from harness.live.rules.ingress import ACME, ISSUES, REFUSED, RENEWS
+from harness.live.sync.readiness import Key
 
 if TYPE_CHECKING:
     from harness.engines.certificates.matrix import Row
     from harness.flux.world import World
-    from harness.live.acme import Acme
     from harness.live.bringup import Platform
-    from harness.live.edge import Edge
-    from harness.live.kubectl import Kubectl
+    from harness.live.ingress.acme import Acme
+    from harness.live.ingress.edge import Edge
+    from harness.live.reach.kubectl import Kubectl
     from harness.model import Object
 
 pytestmark = pytest.mark.proof(uses=("cert-manager", "cert-manager-config", "kyverno", "policies-certificates"))

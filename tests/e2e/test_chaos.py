@@ -24,22 +24,22 @@ from harness.live.chaos import (
     with_value,
     workloads_unready,
 )
-from harness.live.entry import entry_of
 from harness.live.faults import maker, scaled, suspended
 from harness.live.findings import NotEvaluatedError, expect
-from harness.live.forwards import Client
-from harness.live.load import Load
-from harness.live.readiness import KINDS, Key, Tree
-from harness.live.reconcile import ask
-from harness.live.rules_chaos import HELD, KEPT, KILLED, RECOVERS
-from harness.live.wait import WaitError, wait
+from harness.live.ingress.entry import entry_of
+from harness.live.ingress.load import Load
+from harness.live.reach.forwards import Client
+from harness.live.reach.wait import WaitError, wait
+from harness.live.rules.chaos import HELD, KEPT, KILLED, RECOVERS
+from harness.live.sync.readiness import KINDS, Key, Tree
+from harness.live.sync.reconcile import ask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from harness.live.bringup import Platform
-    from harness.live.cluster import Cluster
-    from harness.live.kubectl import Kubectl
+    from harness.live.ground.cluster import Cluster
+    from harness.live.reach.kubectl import Kubectl
 
 pytestmark = pytest.mark.proof(long=True)
 #: Pods that control something and that no request goes through.

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 from harness.live.diagnose import unready_containers
 from harness.live.findings import NotEvaluatedError, expect
-from harness.live.kindconfig import AUDIT_LOG
-from harness.live.rules_ground import AUDITED, NODES_READY, SYSTEM_READY
-from harness.live.wait import WaitError, wait
+from harness.live.ground.kindconfig import AUDIT_LOG
+from harness.live.reach.wait import WaitError, wait
+from harness.live.rules.ground import AUDITED, NODES_READY, SYSTEM_READY
 
 if TYPE_CHECKING:
-    from harness.live.cluster import Cluster
-    from harness.live.kubectl import Kubectl
+    from harness.live.ground.cluster import Cluster
+    from harness.live.reach.kubectl import Kubectl
 
 #: Of the control plane, by the port its metrics are scraped at.
 ENDPOINTS = {"etcd": 2381, "kube-controller-manager": 10257, "kube-scheduler": 10259, "kube-proxy": 10249}

@@ -8,12 +8,12 @@ import pytest
 from harness.live.faults import LABEL
 from harness.live.findings import NotEvaluatedError, expect
 from harness.live.plugin import needs
-from harness.live.readiness import KINDS, Key, State, Tree
-from harness.live.rules_sync import INVENTORY, RECONCILED, REVISION
+from harness.live.rules.sync import INVENTORY, RECONCILED, REVISION
+from harness.live.sync.readiness import KINDS, Key, State, Tree
 
 if TYPE_CHECKING:
     from harness.live.bringup import Platform
-    from harness.live.kubectl import Kubectl
+    from harness.live.reach.kubectl import Kubectl
 
 #: What looks at the cluster as it is now must not do so while a proof publishes another tree.
 NOW = pytest.mark.proof(uses=("flux",))

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 import pytest
 from harness.live.faults import LABEL, applied, patched, suspended
 from harness.live.findings import expect
-from harness.live.forwards import Client
-from harness.live.readiness import Key
-from harness.live.reconcile import attempted, condition, history, look, plural, reconciled, revision, said
-from harness.live.rules_changes import APPEARS, CONFINED, KEPT, REPORTED, RESUMED, TRAIL
-from harness.live.scratch import config_map, scratch_of, tree
-from harness.live.trail import FLUX, audited, explained, told
-from harness.live.wait import Waiter, WaitTimeoutError, wait
+from harness.live.reach.forwards import Client
+from harness.live.reach.wait import Waiter, WaitTimeoutError, wait
+from harness.live.rules.changes import APPEARS, CONFINED, KEPT, REPORTED, RESUMED, TRAIL
+from harness.live.sync.readiness import Key
+from harness.live.sync.reconcile import attempted, condition, history, look, plural, reconciled, revision, said
+from harness.live.sync.scratch import config_map, scratch_of, tree
+from harness.live.sync.trail import FLUX, audited, explained, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from harness.live.bringup import Platform
-    from harness.live.kubectl import Kubectl
-    from harness.live.scratch import Scratch
+    from harness.live.reach.kubectl import Kubectl
+    from harness.live.sync.scratch import Scratch
 
 pytestmark = pytest.mark.proof(uses=("flux", "flux-network", "policies-multi-tenancy", "tenant-b"))
 

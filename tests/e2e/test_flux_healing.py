@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 from harness.live.faults import suspended
 from harness.live.findings import NotEvaluatedError, expect
-from harness.live.healing import applier_of, comes_back_changed, comes_back_deleted
-from harness.live.rules_changes import HEALED
+from harness.live.rules.changes import HEALED
+from harness.live.sync.healing import applier_of, comes_back_changed, comes_back_deleted
 
 if TYPE_CHECKING:
     from harness.live.bringup import Platform
-    from harness.live.kubectl import Kubectl
+    from harness.live.reach.kubectl import Kubectl
 
 #: Seconds in which a mended object must be seen: one reconciliation, on a machine that has much else to do.
 _PATIENCE = 45.0

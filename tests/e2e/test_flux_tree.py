@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 from harness.flux.kinds import source_kind
-from harness.live.edits import broken, leaf, with_object
 from harness.live.findings import NotEvaluatedError, expect
-from harness.live.forwards import Client
+from harness.live.ground.oci import push_flux
+from harness.live.ground.tree import admitted
 from harness.live.jobs import ALL
-from harness.live.oci import push_flux
-from harness.live.readiness import KINDS, Key, State, Tree
-from harness.live.reconcile import ask, attempted, condition, history, look, said, seconds
-from harness.live.rules_changes import APPEARS, KEPT, REPORTED, TRAIL
-from harness.live.scratch import config_map, registry_of
-from harness.live.trail import told
-from harness.live.tree import admitted
-from harness.live.wait import Waiter, WaitError, WaitTimeoutError, wait
+from harness.live.reach.forwards import Client
+from harness.live.reach.wait import Waiter, WaitError, WaitTimeoutError, wait
+from harness.live.rules.changes import APPEARS, KEPT, REPORTED, TRAIL
+from harness.live.sync.edits import broken, leaf, with_object
+from harness.live.sync.readiness import KINDS, Key, State, Tree
+from harness.live.sync.reconcile import ask, attempted, condition, history, look, said, seconds
+from harness.live.sync.scratch import config_map, registry_of
+from harness.live.sync.trail import told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from harness.live.bringup import Platform
-    from harness.live.kubectl import Kubectl
+    from harness.live.reach.kubectl import Kubectl
 
 #: Seconds from a new artifact until the root has applied it, beyond the interval.
 _WORK = 90.0

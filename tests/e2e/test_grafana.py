@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 from harness.live import faults
 from harness.live.findings import NotEvaluatedError, expect
-from harness.live.grafana import SYSTEMS, asked_by, backend_of, grafana_of
-from harness.live.metrics import unready
 from harness.live.plugin import WORLD
 from harness.live.proofs import require
-from harness.live.rules_metrics import GRAFANA_HEALTH, PANEL, SOURCE_HEALTH
-from harness.live.wait import Waiter, WaitError
+from harness.live.reach.wait import Waiter, WaitError
+from harness.live.rules.metrics import GRAFANA_HEALTH, PANEL, SOURCE_HEALTH
+from harness.live.telemetry.grafana import SYSTEMS, asked_by, backend_of, grafana_of
+from harness.live.telemetry.metrics import unready
 from harness.rules.obs_dashboards import dashboards, sources
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from harness.engines.telemetry.dashboards import Dashboard, Source
     from harness.live.bringup import Platform
-    from harness.live.grafana import Grafana
-    from harness.live.kubectl import Kubectl
+    from harness.live.reach.kubectl import Kubectl
+    from harness.live.telemetry.grafana import Grafana
 
 _SETTLES = 60
 #: What each type of data source can always answer, and the path by which it is asked where its plugin has no check of its own.

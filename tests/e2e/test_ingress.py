@@ -9,16 +9,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from harness.live import edge_probes as probes
-from harness.live.certificates import stopped
-from harness.live.edge import Edge, issuer_of, policies, rate_of
-from harness.live.edge_access import authenticated, limited, named_client, refused_stranger, with_user
-from harness.live.edge_hosts import first, ready, rows
 from harness.live.faults import applied, deleted, maker, patched
 from harness.live.findings import NotEvaluatedError, expect
-from harness.live.readiness import Key
+from harness.live.ingress import probes
+from harness.live.ingress.access import authenticated, limited, named_client, refused_stranger, with_user
+from harness.live.ingress.certificates import stopped
+from harness.live.ingress.edge import Edge, issuer_of, policies, rate_of
+from harness.live.ingress.hosts import first, ready, rows
 from harness.live.red import observed
-from harness.live.rules_ingress import ALLOWED, AUTHENTICATED, CLEAR, CLIENT, FLOOR, LIMITED, ROUTED, TLS, UNKNOWN
+from harness.live.rules.ingress import ALLOWED, AUTHENTICATED, CLEAR, CLIENT, FLOOR, LIMITED, ROUTED, TLS, UNKNOWN
+from harness.live.sync.readiness import Key
 from harness.rules.tls_view import classes
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from harness.engines.certificates.matrix import Row
     from harness.flux.world import World
     from harness.live.bringup import Platform
-    from harness.live.kubectl import Kubectl
+    from harness.live.reach.kubectl import Kubectl
 
 pytestmark = pytest.mark.proof(uses=("ingress-nginx", "metallb-config", "cert-manager"))
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from harness.live.emit import a_pod_of, process, shell_image, writer
 from harness.live.faults import applied, maker, patched
 from harness.live.findings import NotEvaluatedError, expect
-from harness.live.logs import lines_of, numbers, workloads_of
-from harness.live.loki import Loki
-from harness.live.rules_logs import AS_MODELLED, BUDGET, NEW_POD, NO_SECRET, RESTART
-from harness.live.wait import WaitError, wait
+from harness.live.reach.wait import WaitError, wait
+from harness.live.rules.logs import AS_MODELLED, BUDGET, NEW_POD, NO_SECRET, RESTART
+from harness.live.telemetry.emit import a_pod_of, process, shell_image, writer
+from harness.live.telemetry.logs import lines_of, numbers, workloads_of
+from harness.live.telemetry.loki import Loki
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from harness.live.announced import announcer, misplaced, pools_of, unannounced
-from harness.live.edge import Edge, load_balancers
 from harness.live.faults import deleted, maker, patched
 from harness.live.findings import NotEvaluatedError, expect
-from harness.live.outside import hardware, outside
-from harness.live.rules_ingress import ANNOUNCED, FAILS_OVER, POOLED
-from harness.live.wait import Waiter, WaitError
+from harness.live.ingress.announced import announcer, misplaced, pools_of, unannounced
+from harness.live.ingress.edge import Edge, load_balancers
+from harness.live.reach.outside import hardware, outside
+from harness.live.reach.wait import Waiter, WaitError
+from harness.live.rules.ingress import ANNOUNCED, FAILS_OVER, POOLED
 
 if TYPE_CHECKING:
     from harness.flux.world import World
     from harness.live.bringup import Platform
-    from harness.live.cluster import Cluster
-    from harness.live.kubectl import Kubectl
+    from harness.live.ground.cluster import Cluster
+    from harness.live.reach.kubectl import Kubectl
     from harness.model import Object
 
 pytestmark = pytest.mark.proof(uses=("metallb", "metallb-config", "ingress-nginx"))

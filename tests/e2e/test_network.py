@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from harness.live.connections import beyond, findings, look, opened, refused, still_refused, unknown_pods, webhooks
 from harness.live.faults import deleted, maker
 from harness.live.findings import LiveError, NotEvaluatedError, expect
-from harness.live.netprobe import Seen, probe
-from harness.live.rules_access import POD_KNOWN, POLICIES_REFUSE, TRIED, WEBHOOK_REACHED
+from harness.live.network.connections import beyond, findings, look, opened, refused, still_refused, unknown_pods, webhooks
+from harness.live.network.netprobe import Seen, probe
+from harness.live.rules.access import POD_KNOWN, POLICIES_REFUSE, TRIED, WEBHOOK_REACHED
 from harness.rules.net_intent import ANY
 
 if TYPE_CHECKING:
     from harness.live.bringup import Platform
-    from harness.live.cluster import Cluster
-    from harness.live.connections import Round
-    from harness.live.flows import Trial
-    from harness.live.kubectl import Kubectl
+    from harness.live.ground.cluster import Cluster
+    from harness.live.network.connections import Round
+    from harness.live.network.flows import Trial
+    from harness.live.reach.kubectl import Kubectl
 
 POLICY = "NetworkPolicy.networking.k8s.io"
 #: What changes policies below breaks this one, so that nobody looks meanwhile.

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 from harness.live.faults import LABEL, applied
 from harness.live.findings import LiveError, NotEvaluatedError, expect
-from harness.live.record import complaints_of, remembered
-from harness.live.retries import claimed, missing_of, out_of_order, refuted, times
-from harness.live.rules_order import THERE, WAITED
+from harness.live.rules.order import THERE, WAITED
+from harness.live.sync.record import complaints_of, remembered
+from harness.live.sync.retries import claimed, missing_of, out_of_order, refuted, times
 
 if TYPE_CHECKING:
     from harness.live.bringup import Platform
-    from harness.live.cluster import Cluster
-    from harness.live.kubectl import Kubectl
-    from harness.live.record import Record
+    from harness.live.ground.cluster import Cluster
+    from harness.live.reach.kubectl import Kubectl
+    from harness.live.sync.record import Record
 
 pytestmark = pytest.mark.proof(uses=("flux",))
 

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from harness.engines.podsecurity import minor_of
-from harness.live import faults, podlevels
-from harness.live.api import Api, User, serving
+from harness.live import faults
+from harness.live.admission import podlevels
+from harness.live.admission.cases import renamed
+from harness.live.admission.stage import JUDGES, STAGEHAND, court, denies, exceptions, stages_of
+from harness.live.admission.verdicts import Outcome, Verdict, verdict_of
 from harness.live.findings import LiveError, expect
 from harness.live.jobs import ALL
-from harness.live.policycases import renamed
-from harness.live.policystage import JUDGES, STAGEHAND, court, denies, exceptions, stages_of
-from harness.live.policyverdicts import Outcome, Verdict, verdict_of
-from harness.live.readiness import Key
-from harness.live.rules_policies import ACTIONS, EXPIRES, FAILS_CLOSED, GENERATED, LEVEL, VERDICT
-from harness.live.wait import wait
+from harness.live.reach.api import Api, User, serving
+from harness.live.reach.wait import wait
+from harness.live.rules.policies import ACTIONS, EXPIRES, FAILS_CLOSED, GENERATED, LEVEL, VERDICT
+from harness.live.sync.readiness import Key
 from harness.model import Location
 from harness.rules.pol_cases import Bench
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from harness.live.bringup import Platform
-    from harness.live.kubectl import Kubectl
+    from harness.live.reach.kubectl import Kubectl
     from harness.source.policycases import PolicyCase
 
 #: Where the policies come from: what reconciles them has to be ready.

@@ -9,9 +9,13 @@ import pytest
 from harness.engines.telemetry.grafana_variables import STAND_IN
 from harness.engines.telemetry.promql import read
 from harness.live import faults
-from harness.live.alarms import loaded
 from harness.live.findings import NotEvaluatedError, expect
-from harness.live.metrics import (
+from harness.live.plugin import WORLD
+from harness.live.proofs import require
+from harness.live.reach.wait import Waiter, WaitError
+from harness.live.rules.metrics import JOB_UP, RECORDED, RULES_EVALUATE, SERIES, TARGETS
+from harness.live.telemetry.alarms import loaded
+from harness.live.telemetry.metrics import (
     component_systems,
     conditional,
     depends,
@@ -25,10 +29,6 @@ from harness.live.metrics import (
     unlike,
     unready,
 )
-from harness.live.plugin import WORLD
-from harness.live.proofs import require
-from harness.live.rules_metrics import JOB_UP, RECORDED, RULES_EVALUATE, SERIES, TARGETS
-from harness.live.wait import Waiter, WaitError
 from harness.model.shapes import items, mapping
 from harness.rules.obs_common import asserted, inventory
 from harness.rules.obs_dashboards import dashboards, expressions
@@ -37,8 +37,8 @@ from harness.rules.obs_promql import queries
 if TYPE_CHECKING:
     from harness.flux.world import World
     from harness.live.bringup import Platform
-    from harness.live.kubectl import Kubectl
-    from harness.live.metrics import LiveTarget, Prometheus
+    from harness.live.reach.kubectl import Kubectl
+    from harness.live.telemetry.metrics import LiveTarget, Prometheus
 
 pytestmark = pytest.mark.proof(uses=("kube-prometheus-stack", "kube-prometheus-stack-config"))
 #: Two scrapes and an evaluation, with air.

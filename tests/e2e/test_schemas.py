@@ -6,17 +6,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from harness.live.api import serving
-from harness.live.dryrun import FLAWS, DryRun, Said, left, offline_verdict, one_of_each, opinion_findings
+from harness.live.admission.dryrun import FLAWS, DryRun, Said, left, offline_verdict, one_of_each, opinion_findings
 from harness.live.findings import LiveError
 from harness.live.plugin import needs
-from harness.live.rules_schemas import ACCEPTED, ADMITTED, AGREED
+from harness.live.reach.api import serving
+from harness.live.rules.schemas import ACCEPTED, ADMITTED, AGREED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from harness.live.bringup import Platform
-    from harness.live.kubectl import Kubectl
+    from harness.live.reach.kubectl import Kubectl
 
 # The systems whose webhooks the API server asks, and without which it refuses.
 pytestmark = pytest.mark.proof(uses=("cert-manager", "kube-prometheus-stack", "kyverno", "metallb"))

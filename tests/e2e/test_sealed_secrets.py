@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 from harness.engines.secrets.sealed import Scope
-from harness.live.bootstrap_base import Journal
-from harness.live.bootstrap_box import Keys
-from harness.live.bootstrap_sealing import Pair, ensure_key, fingerprint, keys_of, new_pair, read_backup
+from harness.live.bootstrap.base import Journal
+from harness.live.bootstrap.box import Keys
+from harness.live.bootstrap.sealing import Pair, ensure_key, fingerprint, keys_of, new_pair, read_backup
 from harness.live.faults import maker, scaled
 from harness.live.findings import NotEvaluatedError, expect
-from harness.live.forwards import Client
+from harness.live.ground.sealing import SEALED, seal
 from harness.live.proofs import require
-from harness.live.rules_secrets import BOUND, BROUGHT_BACK, CERTIFICATE, OPENED, ROTATED, SEALED_USED
-from harness.live.run import RunError
-from harness.live.sealed_keys import kept_aside, lost, settled
-from harness.live.sealed_probe import Sealer, decoded, differences, new_name, signed_with
-from harness.live.sealing import SEALED, seal
+from harness.live.reach.forwards import Client
+from harness.live.reach.run import RunError
+from harness.live.rules.secrets import BOUND, BROUGHT_BACK, CERTIFICATE, OPENED, ROTATED, SEALED_USED
+from harness.live.secrets.sealed_keys import kept_aside, lost, settled
+from harness.live.secrets.sealed_probe import Sealer, decoded, differences, new_name, signed_with
 
 if TYPE_CHECKING:
     from harness.live.bringup import Platform
-    from harness.live.kubectl import Kubectl
+    from harness.live.reach.kubectl import Kubectl
     from harness.model import Object
 
 pytestmark = pytest.mark.proof(uses=("sealed-secrets",))

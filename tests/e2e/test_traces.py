@@ -7,13 +7,13 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
-from harness.live.emit import a_pod_of
 from harness.live.faults import maker, patched
 from harness.live.findings import NotEvaluatedError, expect
-from harness.live.rules_traces import ENRICHED, ONE_REQUEST, PROBES, REDACTED
-from harness.live.signals import APPLICATION, BUDGETS, DIRECT, INGRESS, RECORD, Signals, begin, span_of
+from harness.live.reach.wait import WaitError, wait
+from harness.live.rules.traces import ENRICHED, ONE_REQUEST, PROBES, REDACTED
+from harness.live.telemetry.emit import a_pod_of
+from harness.live.telemetry.signals import APPLICATION, BUDGETS, DIRECT, INGRESS, RECORD, Signals, begin, span_of
 from harness.live.together import Hop, together
-from harness.live.wait import WaitError, wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from harness.live.bringup import Choice, Platform, bring_up
 from harness.live.chaos import settle
-from harness.live.entry import entry_of
 from harness.live.findings import NotEvaluatedError, expect
-from harness.live.load import Load
-from harness.live.readiness import KINDS
-from harness.live.rules_chaos import CLEAN, SERVED, UPGRADED
-from harness.live.upgrade import before, earlier, left_behind
+from harness.live.ingress.entry import entry_of
+from harness.live.ingress.load import Load
+from harness.live.rules.chaos import CLEAN, SERVED, UPGRADED
+from harness.live.sync.readiness import KINDS
+from harness.live.sync.upgrade import before, earlier, left_behind
 
 #: The part of the requests that may fail, and the seconds between two right answers.
 BUDGET, GAP = 0.005, 5.0

@@ -11,14 +11,16 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from harness.live.bootstrap_base import Journal
-from harness.live.bootstrap_vault_api import NAMESPACE
+from harness.live.bootstrap.base import Journal
+from harness.live.bootstrap.vault_api import NAMESPACE
 from harness.live.faults import applied, deleted, maker
 from harness.live.findings import NotEvaluatedError, expect
-from harness.live.rules_secrets import AS_DECLARED, DENIAL_AUDITED, DYNAMIC, SEALED_ALERT, SNAPSHOT, STATIC, TENANT_DENIED, UNSEALED
-from harness.live.vault import vault_of
-from harness.live.vault_client import RefusedError, VaultClient
-from harness.live.vault_probe import (
+from harness.live.ground.vault import vault_of
+from harness.live.reach.wait import WaitError, wait
+from harness.live.reach.web import Tls, request
+from harness.live.rules.secrets import AS_DECLARED, DENIAL_AUDITED, DYNAMIC, SEALED_ALERT, SNAPSHOT, STATIC, TENANT_DENIED, UNSEALED
+from harness.live.secrets.vault_client import RefusedError, VaultClient
+from harness.live.secrets.vault_probe import (
     DYNAMIC_KIND,
     STATIC_KIND,
     Brought,
@@ -34,18 +36,16 @@ from harness.live.vault_probe import (
     streams,
     unaudited,
 )
-from harness.live.vault_state import differences, reading, refusals
-from harness.live.wait import WaitError, wait
-from harness.live.web import Tls, request
+from harness.live.secrets.vault_state import differences, reading, refusals
 from harness.rules.vault_view import place, view
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.live.bootstrap_vault import Vault
+    from harness.live.bootstrap.vault import Vault
     from harness.live.bringup import Platform
-    from harness.live.cluster import Cluster
-    from harness.live.kubectl import Kubectl
+    from harness.live.ground.cluster import Cluster
+    from harness.live.reach.kubectl import Kubectl
     from harness.model import Object
 
 pytestmark = pytest.mark.proof(uses=("vault",))

@@ -18,27 +18,27 @@ import yaml
 from harness.flux.kinds import HELM_RELEASE, KUSTOMIZATION, source_kind
 from harness.flux.sources import reference_of
 from harness.live.account import Span
-from harness.live.beside import IMAGE, Container, host_of, publish
-from harness.live.bootstrap_base import Journal
-from harness.live.bootstrap_flux import ensure_flux, ensure_sync
-from harness.live.bootstrap_sealing import Pair, keys_of, new_pair, restore
-from harness.live.cluster import CannotRunError
+from harness.live.bootstrap.base import Journal
+from harness.live.bootstrap.flux import ensure_flux, ensure_sync
+from harness.live.bootstrap.sealing import Pair, keys_of, new_pair, restore
 from harness.live.diagnose import explain
-from harness.live.facts import Facts, facts_of, subnet_of
 from harness.live.faults import TEMPORARY, leftovers
-from harness.live.forwards import Forwards
-from harness.live.oci import Registry
-from harness.live.overlay import SOURCES, Overlay, OverlayError, closed, needed, overlay
-from harness.live.proof import differences, rebuilt
-from harness.live.readiness import KINDS, Key, Tree
-from harness.live.reconcile import ask
-from harness.live.record import remember
+from harness.live.ground.beside import IMAGE, Container, host_of, publish
+from harness.live.ground.cluster import CannotRunError
+from harness.live.ground.facts import Facts, facts_of, subnet_of
+from harness.live.ground.oci import Registry
+from harness.live.ground.overlay import SOURCES, Overlay, OverlayError, closed, needed, overlay
+from harness.live.ground.proof import differences, rebuilt
+from harness.live.ground.sealing import Sealed, seal_all
+from harness.live.ground.vault import VaultUp
+from harness.live.reach.forwards import Forwards
+from harness.live.reach.wait import Clock, Progress, Waiter, WaitError, wait
+from harness.live.reach.watch import bell
 from harness.live.red import Red, red
-from harness.live.sealed_keys import recover
-from harness.live.sealing import Sealed, seal_all
-from harness.live.vault import VaultUp
-from harness.live.wait import Clock, Progress, Waiter, WaitError, wait
-from harness.live.watch import bell
+from harness.live.secrets.sealed_keys import recover
+from harness.live.sync.readiness import KINDS, Key, Tree
+from harness.live.sync.reconcile import ask
+from harness.live.sync.record import remember
 from harness.model import NotEvaluated
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ if TYPE_CHECKING:
 
     from harness.flux.workspace import Workspace
     from harness.flux.world import World
-    from harness.live.cluster import Cluster
-    from harness.live.kubectl import Kubectl
-    from harness.live.overlay import Beside
+    from harness.live.ground.cluster import Cluster
+    from harness.live.ground.overlay import Beside
+    from harness.live.reach.kubectl import Kubectl
     from harness.model import Object
 
 T = TypeVar("T")

@@ -16,16 +16,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from harness.live.findings import NotEvaluatedError
-from harness.live.readiness import KINDS, Tree
-from harness.live.vault import VaultUp
-from harness.live.wait import wait
+from harness.live.ground.vault import VaultUp
+from harness.live.reach.wait import wait
+from harness.live.sync.readiness import KINDS, Tree
 from harness.model.shapes import items, mapping, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from harness.live.bringup import Platform
-    from harness.live.cluster import Cluster
+    from harness.live.ground.cluster import Cluster
 
 WORKLOADS: Final = ("deployments.apps", "statefulsets.apps", "daemonsets.apps")
 #: Where the node keeps what a volume held while a small one is in its place.

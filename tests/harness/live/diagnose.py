@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from harness.live import redact
-from harness.live.kubectl import UnreadableAnswerError
-from harness.live.readiness import KINDS, Tree
-from harness.live.run import RunError
+from harness.live.reach.kubectl import UnreadableAnswerError
+from harness.live.reach.run import RunError
+from harness.live.sync.readiness import KINDS, Tree
 from harness.model.shapes import items, mapping, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from harness.live.kubectl import Kubectl
-    from harness.live.readiness import Status
+    from harness.live.reach.kubectl import Kubectl
+    from harness.live.sync.readiness import Status
 
 #: Kinds that one question asks for at a time.
 _CHUNK: Final = 15

@@ -14,15 +14,15 @@ from collections import Counter
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.live.kubectl import inside
-from harness.live.readiness import KINDS, Key
-from harness.live.reconcile import REQUESTED, plural
-from harness.live.run import RunError
+from harness.live.reach.kubectl import inside
+from harness.live.reach.run import RunError
+from harness.live.sync.readiness import KINDS, Key
+from harness.live.sync.reconcile import REQUESTED, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from harness.live.kubectl import Kubectl
+    from harness.live.reach.kubectl import Kubectl
     from harness.model import Object
 
 #: The annotation with which a protected namespace says that it may be deleted (policies/lifecycle).

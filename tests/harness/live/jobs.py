@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from harness.live.wait import WaitTimeoutError
+from harness.live.reach.wait import WaitTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

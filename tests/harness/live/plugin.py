@@ -17,24 +17,24 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from harness.flux.workspace import Options, Workspace
-from harness.live import cluster as live
 from harness.live.account import Account, Span
-from harness.live.api import serving
-from harness.live.beside import host_of
-from harness.live.bootstrap_base import BootstrapError, Journal
+from harness.live.bootstrap.base import BootstrapError, Journal
 from harness.live.bringup import PHASES, Choice, Platform, Times, bring_up, chains_of, container_of, left_out
 from harness.live.diagnose import bundle
-from harness.live.facts import FactsError
 from harness.live.findings import LiveError, NotEvaluatedError, properties
-from harness.live.kindconfig import OptionError
-from harness.live.memory import Peak, held
-from harness.live.oci import RegistryError
-from harness.live.overlay import OverlayError
+from harness.live.ground import cluster as live
+from harness.live.ground.beside import host_of
+from harness.live.ground.facts import FactsError
+from harness.live.ground.kindconfig import OptionError
+from harness.live.ground.memory import Peak, held
+from harness.live.ground.oci import RegistryError
+from harness.live.ground.overlay import OverlayError
+from harness.live.ground.tree import provenance
 from harness.live.proofs import EACH, MARKER, Proofs, check_arguments, terms_of
-from harness.live.run import RunError
-from harness.live.tree import provenance
-from harness.live.wait import WaitError
-from harness.live.web import WebError
+from harness.live.reach.api import serving
+from harness.live.reach.run import RunError
+from harness.live.reach.wait import WaitError
+from harness.live.reach.web import WebError
 from harness.model import NotEvaluated
 from harness.report.terminal import block, ledger
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from harness.flux.world import World
-    from harness.live.kubectl import Kubectl
+    from harness.live.reach.kubectl import Kubectl
 
 #: As for the other tiers: 0 clean, 1 findings, 2 could not check.
 COULD_NOT_CHECK: Final = 2

@@ -23,7 +23,7 @@ import pytest
 from harness.flux.kinds import KUSTOMIZATION
 from harness.live.findings import NotEvaluatedError
 from harness.live.jobs import ALL, Job, Jobs, Needs
-from harness.live.readiness import State, status_of
+from harness.live.sync.readiness import State, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

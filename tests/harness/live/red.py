@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from harness.live.findings import LiveError, NotEvaluatedError
-from harness.live.rules_ground import MENDED, SEEN_RED
-from harness.live.run import RunError
-from harness.live.wait import Clock, Waiter, WaitError
+from harness.live.reach.run import RunError
+from harness.live.reach.wait import Clock, Waiter, WaitError
+from harness.live.rules.ground import MENDED, SEEN_RED
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from harness.live.findings import LiveError
+from harness.live.reach.wait import Clock, Waiter, WaitError
 from harness.live.red import Red
-from harness.live.rules_ground import MENDED, SEEN_RED
-from harness.live.rules_traces import APART
-from harness.live.wait import Clock, Waiter, WaitError
+from harness.live.rules.ground import MENDED, SEEN_RED
+from harness.live.rules.traces import APART
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

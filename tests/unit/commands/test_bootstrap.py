@@ -13,12 +13,16 @@ import pytest
 import yaml
 from harness.commands.bootstrap import common
 from harness.flux.reduce import reduce
-from harness.live import bootstrap_box, bootstrap_keyfile, bootstrap_sealing, bootstrap_vault, bootstrap_vault_api
-from harness.live.bootstrap_keyfile import read as read_keyfile
-from harness.live.bootstrap_values import CERTIFICATE
-from harness.live.kubectl import Kubectl
-from harness.live.sealing import unseal
-from harness.live.wait import Clock
+from harness.live.bootstrap import box as bootstrap_box
+from harness.live.bootstrap import keyfile as bootstrap_keyfile
+from harness.live.bootstrap import sealing as bootstrap_sealing
+from harness.live.bootstrap import vault as bootstrap_vault
+from harness.live.bootstrap import vault_api as bootstrap_vault_api
+from harness.live.bootstrap.keyfile import read as read_keyfile
+from harness.live.bootstrap.values import CERTIFICATE
+from harness.live.ground.sealing import unseal
+from harness.live.reach.kubectl import Kubectl
+from harness.live.reach.wait import Clock
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "live"))
 from bootstrap_fakes import PASSPHRASE, SCRYPT, Fake, leaks

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from harness.live.bootstrap_base import Journal, UnreachableError
-from harness.live.bootstrap_box import Keys
-from harness.live.bootstrap_vault import Vault
-from harness.live.bootstrap_vault_api import Answer
-from harness.live.kubectl import Kubectl
-from harness.live.run import Output, RunError
-from harness.live.wait import Clock, Progress
+from harness.live.bootstrap.base import Journal, UnreachableError
+from harness.live.bootstrap.box import Keys
+from harness.live.bootstrap.vault import Vault
+from harness.live.bootstrap.vault_api import Answer
+from harness.live.reach.kubectl import Kubectl
+from harness.live.reach.run import Output, RunError
+from harness.live.reach.wait import Clock, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -7,9 +7,9 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness.live.oci import Response
-from harness.live.run import Output, RunError
-from harness.live.wait import Clock
+from harness.live.ground.oci import Response
+from harness.live.reach.run import Output, RunError
+from harness.live.reach.wait import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,12 +10,12 @@ import pytest
 from harness.engines.rbac.policy import Policy
 from harness.engines.rbac.rules import Request
 from harness.engines.rbac.subjects import Subject, service_account
-from harness.live.access import paths, request_to
-from harness.live.api import Question, Reply
-from harness.live.cells import Table, neighbours, rights_of
+from harness.live.access.cells import Table, neighbours, rights_of
+from harness.live.access.look import paths, request_to
+from harness.live.access.reviews import NOWHERE, Asking, access_review, allowed, computed, effective, impersonating, rules_of, rules_review, where_bound
+from harness.live.access.rights import compare, read
 from harness.live.findings import LiveError
-from harness.live.reviews import NOWHERE, Asking, access_review, allowed, computed, effective, impersonating, rules_of, rules_review, where_bound
-from harness.live.rights import compare, read
+from harness.live.reach.api import Question, Reply
 from harness.rules.rbc_cells import Line, Row, Target
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from cryptography import x509
 from harness.flux.workspace import Options, Workspace
-from harness.live.acme import IMAGE, ISSUER, acme, approval, challenged, exception, from_git, own_certificate, server, ways
-from harness.live.edge import Edge, load_balancers
-from harness.live.edge_hosts import is_platform, rows
 from harness.live.findings import NotEvaluatedError
-from harness.live.kubectl import Kubectl
-from harness.live.run import Output, RunError
+from harness.live.ingress.acme import IMAGE, ISSUER, acme, approval, challenged, exception, from_git, own_certificate, server, ways
+from harness.live.ingress.edge import Edge, load_balancers
+from harness.live.ingress.hosts import is_platform, rows
+from harness.live.reach.kubectl import Kubectl
+from harness.live.reach.run import Output, RunError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

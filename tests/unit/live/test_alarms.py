@@ -9,10 +9,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from harness.live.alarms import HOOKS, Flow, Provocation, Wanted, cut_off, loaded, notified, provoke, receiving, tables_unlike
 from harness.live.findings import LiveError, NotEvaluatedError
-from harness.live.listener import Listener, listening
+from harness.live.reach.listener import Listener, listening
 from harness.live.red import red
+from harness.live.telemetry.alarms import HOOKS, Flow, Provocation, Wanted, cut_off, loaded, notified, provoke, receiving, tables_unlike
 from unit.live.fakes import Time
 
 if TYPE_CHECKING:

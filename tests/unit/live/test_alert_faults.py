@@ -7,12 +7,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from harness.live import alert_faults, broken
-from harness.live.alert_faults import ALWAYS, BREAKS, FAULTS, REASONS, STANDING, USES, without
 from harness.live.faults import LABEL
 from harness.live.findings import NotEvaluatedError
-from harness.live.run import RunError
-from harness.live.web import Answer
+from harness.live.reach.run import RunError
+from harness.live.reach.web import Answer
+from harness.live.telemetry import alert_faults, broken
+from harness.live.telemetry.alert_faults import ALWAYS, BREAKS, FAULTS, REASONS, STANDING, USES, without
 from unit.live.fakes import Time
 
 

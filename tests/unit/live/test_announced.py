@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from harness.flux.world import World
-from harness.live.announced import announcer, holds, misplaced, pools_of, unannounced
-from harness.live.cluster import Cluster, Wanted
-from harness.live.cluster import Programs as Tools
-from harness.live.edge import load_balancers
 from harness.live.findings import NotEvaluatedError
-from harness.live.kubectl import Kubectl
-from harness.live.outside import Outside, hardware, outside
-from harness.live.run import RunError
+from harness.live.ground.cluster import Cluster, Wanted
+from harness.live.ground.cluster import Programs as Tools
+from harness.live.ingress.announced import announcer, holds, misplaced, pools_of, unannounced
+from harness.live.ingress.edge import load_balancers
+from harness.live.reach.kubectl import Kubectl
+from harness.live.reach.outside import Outside, hardware, outside
+from harness.live.reach.run import RunError
 from harness.source.repository import Repository
 
 from .fakes import Programs

@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
-from harness.live.api import APPLY, Api, Question, Reply, Resource, User, path_of, root_of
-from harness.live.web import WebError
+from harness.live.reach.api import APPLY, Api, Question, Reply, Resource, User, path_of, root_of
+from harness.live.reach.web import WebError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

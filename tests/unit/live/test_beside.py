@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from harness.flux.workspace import Options, Workspace
-from harness.live.beside import Container, host_of, publish
-from harness.live.cluster import CannotRunError
-from harness.live.oci import FLUX_CONTENT, HELM_CONTENT, Registry, digest_of
-from harness.live.overlay import OverlayError
-from harness.live.tree import admitted, provenance
+from harness.live.ground.beside import Container, host_of, publish
+from harness.live.ground.cluster import CannotRunError
+from harness.live.ground.oci import FLUX_CONTENT, HELM_CONTENT, Registry, digest_of
+from harness.live.ground.overlay import OverlayError
+from harness.live.ground.tree import admitted, provenance
 from unit.flux.releases import chart
 from unit.live.fakes import FakeRegistry, Programs
 

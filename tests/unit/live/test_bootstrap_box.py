@@ -10,8 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat, PublicFormat
-from harness.live.bootstrap_base import BootstrapError
-from harness.live.bootstrap_box import Keys, NotForYouError, close, name_of, open_box, read_identity, read_recipient
+from harness.live.bootstrap.base import BootstrapError
+from harness.live.bootstrap.box import Keys, NotForYouError, close, name_of, open_box, read_identity, read_recipient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import yaml
 from harness.flux.reduce import reduce
-from harness.live.bootstrap_base import BootstrapError, State, check_context, fits
-from harness.live.bootstrap_flux import APPLIED_BY, check_manifests, docker_config, documents, ensure_flux, ensure_sync, registry_of, sync_objects
-from harness.live.bootstrap_sealing import Pair, new_pair, restore
-from harness.live.bootstrap_status import Status
-from harness.live.bootstrap_values import CERTIFICATE, VALUES, write_certificate
-from harness.live.kubectl import Kubectl
-from harness.live.wait import WaitTimeoutError
+from harness.live.bootstrap.base import BootstrapError, State, check_context, fits
+from harness.live.bootstrap.flux import APPLIED_BY, check_manifests, docker_config, documents, ensure_flux, ensure_sync, registry_of, sync_objects
+from harness.live.bootstrap.sealing import Pair, new_pair, restore
+from harness.live.bootstrap.status import Status
+from harness.live.bootstrap.values import CERTIFICATE, VALUES, write_certificate
+from harness.live.reach.kubectl import Kubectl
+from harness.live.reach.wait import WaitTimeoutError
 
 sys.path.insert(0, str(Path(__file__).parent))
 from bootstrap_fakes import Fake, LostError, Told, leaks, vault_of

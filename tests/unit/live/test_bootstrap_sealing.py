@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from harness.engines.secrets.sealed import Scope
-from harness.live.bootstrap_base import BootstrapError
-from harness.live.bootstrap_box import Keys, NotForYouError
-from harness.live.bootstrap_sealing import Pair, ensure_key, fingerprint, keys_of, new_pair, read_backup, restore, write_backup
-from harness.live.bootstrap_values import CERTIFICATE, VALUES, certificate_of, outstanding, read, reseal, write_certificate
-from harness.live.sealing import Target, seal, unseal
+from harness.live.bootstrap.base import BootstrapError
+from harness.live.bootstrap.box import Keys, NotForYouError
+from harness.live.bootstrap.sealing import Pair, ensure_key, fingerprint, keys_of, new_pair, read_backup, restore, write_backup
+from harness.live.bootstrap.values import CERTIFICATE, VALUES, certificate_of, outstanding, read, reseal, write_certificate
+from harness.live.ground.sealing import Target, seal, unseal
 
 sys.path.insert(0, str(Path(__file__).parent))
 from bootstrap_fakes import PASSPHRASE, SCRYPT, Fake, LostError, Told, leaks
@@ -141,7 +141,7 @@ def test_a_backup_never_loses_a_key(tmp_path: Path, pair: Pair, newer: Pair) -> 
 
 
 def test_a_refused_secret_shows_nothing(pair: Pair) -> None:
-    from harness.live.run import RunError
+    from harness.live.reach.run import RunError
 
     class Refusing(Fake):
         def _do(self, words: list[str], stdin: str) -> str:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from harness.live import bootstrap_keyfile
-from harness.live.bootstrap_base import BootstrapError
-from harness.live.bootstrap_box import Keys
-from harness.live.bootstrap_keyfile import Operator
-from harness.live.bootstrap_vault_api import commands
-from harness.live.wait import WaitError
+from harness.live.bootstrap import keyfile as bootstrap_keyfile
+from harness.live.bootstrap.base import BootstrapError
+from harness.live.bootstrap.box import Keys
+from harness.live.bootstrap.keyfile import Operator
+from harness.live.bootstrap.vault_api import commands
+from harness.live.reach.wait import WaitError
 
 if TYPE_CHECKING:
-    from harness.live.bootstrap_vault_api import Command
+    from harness.live.bootstrap.vault_api import Command
 
 sys.path.insert(0, str(Path(__file__).parent))
 from bootstrap_fakes import PASSPHRASE, Fake, LostError, Told, leaks, vault_of

@@ -12,15 +12,15 @@ import yaml
 from harness.flux.workspace import Options, Workspace
 from harness.live import bringup
 from harness.live.account import Span
-from harness.live.bootstrap_sealing import Pair, keys_of, new_pair
+from harness.live.bootstrap.sealing import Pair, keys_of, new_pair
 from harness.live.bringup import Choice, Platform, Times, bring_up, wait_for_flux
-from harness.live.cluster import Cluster, Programs, Wanted
 from harness.live.faults import LABEL
-from harness.live.oci import Pushed
-from harness.live.overlay import Beside, OverlayError, mirrored
-from harness.live.readiness import Key, Tree
-from harness.live.run import Output, RunError
-from harness.live.wait import WaitTimeoutError
+from harness.live.ground.cluster import Cluster, Programs, Wanted
+from harness.live.ground.oci import Pushed
+from harness.live.ground.overlay import Beside, OverlayError, mirrored
+from harness.live.reach.run import Output, RunError
+from harness.live.reach.wait import WaitTimeoutError
+from harness.live.sync.readiness import Key, Tree
 from unit.live.fakes import Time, condition
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-from harness.live.certificates import asked, certificate, issued_of, names_in, renew, signed_by, stopped
 from harness.live.faults import LABEL, marked_as_temporary
-from harness.live.kubectl import Kubectl
-from harness.live.reconcile import condition as condition_of
-from harness.live.wait import WaitTimeoutError
+from harness.live.ingress.certificates import asked, certificate, issued_of, names_in, renew, signed_by, stopped
+from harness.live.reach.kubectl import Kubectl
+from harness.live.reach.wait import WaitTimeoutError
+from harness.live.sync.reconcile import condition as condition_of
 
 from .fakes import Programs, Time, condition
 

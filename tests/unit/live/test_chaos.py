@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from harness.live.chaos import expired, opened, paused, workloads_unready
-from harness.live.cluster import Cluster, Wanted
-from harness.live.cluster import Programs as Tools
+from harness.live.ground.cluster import Cluster, Wanted
+from harness.live.ground.cluster import Programs as Tools
 from unit.live.fakes import Programs
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from harness.live.cluster import CannotRunError, Cluster, Programs, Wanted, adapt, check_context, programs, wanted_of
-from harness.live.kindconfig import Nodes, OptionError
-from harness.live.run import Output, RunError
+from harness.live.ground.cluster import CannotRunError, Cluster, Programs, Wanted, adapt, check_context, programs, wanted_of
+from harness.live.ground.kindconfig import Nodes, OptionError
+from harness.live.reach.run import Output, RunError
 from unit.live import fakes
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from harness.live.diagnose import bad_conditions, bundle, explain, helm_history, secrets_of, unready_containers
-from harness.live.kubectl import Kubectl
-from harness.live.readiness import Key, State, Status
-from harness.live.run import Output, RunError
+from harness.live.reach.kubectl import Kubectl
+from harness.live.reach.run import Output, RunError
+from harness.live.sync.readiness import Key, State, Status
 from unit.live.fakes import condition
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from harness.live.api import APPLY, Reply, Resource
-from harness.live.dryrun import FLAWS, Answer, DryRun, Opinions, Said, is_rendered, left, mislabelled, one_of_each, opinion_findings, strange
-from harness.live.rules_schemas import ACCEPTED
+from harness.live.admission.dryrun import FLAWS, Answer, DryRun, Opinions, Said, is_rendered, left, mislabelled, one_of_each, opinion_findings, strange
+from harness.live.reach.api import APPLY, Reply, Resource
+from harness.live.rules.schemas import ACCEPTED
 from harness.model import Location, Object, ObjectId, Origin, fixed
 
 if TYPE_CHECKING:

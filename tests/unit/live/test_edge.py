@@ -17,12 +17,14 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from harness.flux.workspace import Options, Workspace
-from harness.live import edge_access, edge_hosts, edge_probes
-from harness.live.edge import Edge, addresses, issuer_of, load_balancers, policies, rate_of, targets
 from harness.live.findings import NotEvaluatedError
-from harness.live.forwards import basic
-from harness.live.kubectl import Kubectl
-from harness.live.web import Answer, WebError
+from harness.live.ingress import access as edge_access
+from harness.live.ingress import hosts as edge_hosts
+from harness.live.ingress import probes as edge_probes
+from harness.live.ingress.edge import Edge, addresses, issuer_of, load_balancers, policies, rate_of, targets
+from harness.live.reach.forwards import basic
+from harness.live.reach.kubectl import Kubectl
+from harness.live.reach.web import Answer, WebError
 
 from .fakes import Programs, Time
 from .test_certificates import make
@@ -168,7 +170,7 @@ def test_a_flood_goes_over_one_connection(world: World, tmp_path: Path, monkeypa
     here.address = "127.0.0.1"
     with server(tmp_path, WEBHOOK) as port:
         real = edge_socket(port)
-        monkeypatch.setattr("harness.live.edge.socket.create_connection", real)
+        monkeypatch.setattr("harness.live.ingress.edge.socket.create_connection", real)
         statuses, seconds = here.flood(WEBHOOK, 6)
     assert statuses == [401, 401, 401, 401, 429, 429]
     assert seconds > 0

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 from harness.flux.workspace import Options, Workspace
-from harness.live.edits import EditError, broken, leaf, with_object
-from harness.live.overlay import needs_of
+from harness.live.ground.overlay import needs_of
+from harness.live.sync.edits import EditError, broken, leaf, with_object
 
 ROOT = Path(__file__).parents[3]
 FILES = {

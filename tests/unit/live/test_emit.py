@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from harness.live.cluster import Cluster, Programs, Wanted
-from harness.live.emit import a_pod_of, pods_of, process, shell_image, writer
 from harness.live.findings import NotEvaluatedError
-from harness.live.kindconfig import Nodes
-from harness.live.kubectl import Kubectl
-from harness.live.run import Output
+from harness.live.ground.cluster import Cluster, Programs, Wanted
+from harness.live.ground.kindconfig import Nodes
+from harness.live.reach.kubectl import Kubectl
+from harness.live.reach.run import Output
+from harness.live.telemetry.emit import a_pod_of, pods_of, process, shell_image, writer
 from unit.live import fakes
 
 if TYPE_CHECKING:

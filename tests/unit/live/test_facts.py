@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
-from harness.live.facts import Facts, FactsError, facts_of, subnet_of
+from harness.live.ground.facts import Facts, FactsError, facts_of, subnet_of
 
 KUBEADM = "apiVersion: kubeadm.k8s.io/v1beta3\nnetworking:\n  podSubnet: 10.244.0.0/16,fd00::/56\n  serviceSubnet: 10.96.0.0/16\n"
 

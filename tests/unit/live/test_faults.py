@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from harness.live.faults import LABEL, SUSPENDED, applied, bare, deleted, leftovers, marked_as_temporary, patched, reverse, scaled, suspended
-from harness.live.kubectl import Kubectl
-from harness.live.readiness import Key
-from harness.live.run import Output, RunError
+from harness.live.reach.kubectl import Kubectl
+from harness.live.reach.run import Output, RunError
+from harness.live.sync.readiness import Key
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from harness.engines.telemetry.dashboards import Dashboard, Source
-from harness.live import grafana
-from harness.live.grafana import Asked, Backend, Grafana, asked_by, backend_of, filled, values_of
-from harness.live.web import Answer, WebError
+from harness.live.reach.web import Answer, WebError
+from harness.live.telemetry import grafana
+from harness.live.telemetry.grafana import Asked, Backend, Grafana, asked_by, backend_of, filled, values_of
 
 PROMETHEUS = Source("prom", "Prometheus", "prometheus", "https://p.monitoring.svc:9090", True, None, ())  # type: ignore[arg-type]
 LOKI = Source("logs", "Loki", "loki", "http://loki.loki.svc:3100", False, None, ())  # type: ignore[arg-type]

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from harness.live.healing import applier_of, comes_back_changed, comes_back_deleted, tampering
-from harness.live.kubectl import Kubectl
-from harness.live.readiness import Key
-from harness.live.run import Output, RunError
+from harness.live.reach.kubectl import Kubectl
+from harness.live.reach.run import Output, RunError
+from harness.live.sync.healing import applier_of, comes_back_changed, comes_back_deleted, tampering
+from harness.live.sync.readiness import Key
 from harness.model import Link, Location, Object, ObjectId, Origin, fixed
 from unit.live.fakes import Time
 

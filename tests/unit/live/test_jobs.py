@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from harness.live.jobs import ALL, Job, Jobs, Needs
-from harness.live.wait import WaitTimeoutError
+from harness.live.reach.wait import WaitTimeoutError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

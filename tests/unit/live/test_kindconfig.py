@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from harness.live.kindconfig import Nodes, OptionError, configuration, files, node_image
+from harness.live.ground.kindconfig import Nodes, OptionError, configuration, files, node_image
 
 
 def patches(nodes: Nodes) -> dict[tuple[str, str], dict[str, object]]:

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from harness.live.kubectl import Kubectl, UnreadableAnswerError
-from harness.live.run import RunError
+from harness.live.reach.kubectl import Kubectl, UnreadableAnswerError
+from harness.live.reach.run import RunError
 from unit.live.fakes import Programs
 
 CONFIG = "--kubeconfig=/k"

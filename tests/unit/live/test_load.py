@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from harness.live.load import Load
+from harness.live.ingress.load import Load
 
 
 def test_failures_and_gaps_are_counted() -> None:

@@ -10,10 +10,10 @@ import pytest
 import yaml
 from harness.engines.telemetry.discovery import Discovery
 from harness.engines.telemetry.promtail import Shipper
-from harness.live import logs
 from harness.live.findings import NotEvaluatedError
-from harness.live.logs import Line, lines_of, marked, numbers, workloads_of
-from harness.live.loki import Entry, Loki
+from harness.live.telemetry import logs
+from harness.live.telemetry.logs import Line, lines_of, marked, numbers, workloads_of
+from harness.live.telemetry.loki import Entry, Loki
 from harness.model import Location, Object, ObjectId, Origin
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def test_entries_come_with_labels_metadata_and_line_apart(monkeypatch: pytest.Mo
         asked.append((path, query))
         return {"data": {"result": streams}}
 
-    monkeypatch.setattr("harness.live.forwards.Client.json", answer)
+    monkeypatch.setattr("harness.live.reach.forwards.Client.json", answer)
     loki = Loki(None, now=lambda: 1_000_000_000_000)  # type: ignore[arg-type]
     found = loki.with_text("x1", selector='{app="a"}', seconds=100)
     assert [(entry.line, entry.labels["app"], dict(entry.metadata)) for entry in found] == [("early", "a", {}), ("late", "b", {"pod": "p"}), ("last", "a", {})]

@@ -6,9 +6,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from harness.live.cluster import Cluster, Wanted
-from harness.live.cluster import Programs as Tools
-from harness.live.memory import Peak, held
+from harness.live.ground.cluster import Cluster, Wanted
+from harness.live.ground.cluster import Programs as Tools
+from harness.live.ground.memory import Peak, held
 from unit.live.fakes import Programs
 
 STAT = ("sh", "-c", "cat /sys/fs/cgroup/memory.stat 2>/dev/null || cat /sys/fs/cgroup/memory/memory.stat")

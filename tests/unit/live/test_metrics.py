@@ -7,10 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from harness.live import metrics
 from harness.live.findings import NotEvaluatedError
-from harness.live.metrics import LiveRuleState, Prometheus, QueryError, Sample, Scraped, rules_unlike, stood_in, target_of, unlike, unready
-from harness.live.web import Answer
+from harness.live.reach.web import Answer
+from harness.live.telemetry import metrics
+from harness.live.telemetry.metrics import LiveRuleState, Prometheus, QueryError, Sample, Scraped, rules_unlike, stood_in, target_of, unlike, unready
 from harness.model import Object
 from harness.model.identity import ObjectId
 from harness.model.origin import Link, Location, Origin, fixed

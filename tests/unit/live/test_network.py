@@ -15,12 +15,12 @@ from harness.engines.netpol.addresses import block
 from harness.engines.netpol.network import Addresses, Network
 from harness.engines.netpol.workloads import Workload
 from harness.flux.world import World
-from harness.live import connections, netprobe
-from harness.live.connections import Round, findings, opening, refused, still_refused, stranger, webhooks
 from harness.live.findings import NotEvaluatedError
-from harness.live.flows import METADATA, PAIRS, Trial, control, plan, populate
-from harness.live.netprobe import NODE, THERE, Probe, Seen, outside, probe, results, table
-from harness.live.run import RunError
+from harness.live.network import connections, netprobe
+from harness.live.network.connections import Round, findings, opening, refused, still_refused, stranger, webhooks
+from harness.live.network.flows import METADATA, PAIRS, Trial, control, plan, populate
+from harness.live.network.netprobe import NODE, THERE, Probe, Seen, outside, probe, results, table
+from harness.live.reach.run import RunError
 from harness.rules.net_intent import ANY, Expectation, assumed_pods, read
 from harness.source.repository import Repository
 

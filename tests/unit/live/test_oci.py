@@ -8,7 +8,7 @@ import json
 import tarfile
 
 import pytest
-from harness.live.oci import (
+from harness.live.ground.oci import (
     FLUX_CONFIG,
     FLUX_CONTENT,
     HELM_CONFIG,

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 from harness.flux.workspace import Options, Workspace
-from harness.live.beside import host_of
-from harness.live.bootstrap_sealing import Pair, new_pair
+from harness.live.bootstrap.sealing import Pair, new_pair
 from harness.live.bringup import Choice, chains_of, expected_of, flux_objects, left_out
-from harness.live.oci import Pushed
-from harness.live.overlay import Beside, OverlayError, closed, mirrored, needed, overlay
-from harness.live.proof import differences, rebuilt
-from harness.live.readiness import Key
-from harness.live.sealing import seal_all
+from harness.live.ground.beside import host_of
+from harness.live.ground.oci import Pushed
+from harness.live.ground.overlay import Beside, OverlayError, closed, mirrored, needed, overlay
+from harness.live.ground.proof import differences, rebuilt
+from harness.live.ground.sealing import seal_all
+from harness.live.sync.readiness import Key
 from harness.model import Location, Object, ObjectId, Origin, fixed
 from harness.rules.net_intent import intent_of
 
 if TYPE_CHECKING:
     from harness.flux.world import World
-    from harness.live.overlay import Overlay
+    from harness.live.ground.overlay import Overlay
 
 ROOT = Path(__file__).parents[3]
 DIGEST = "sha256:" + "a" * 64

@@ -58,8 +58,8 @@ def report(tmp_path: Path, body: str, more: str = "") -> str:
         f"from harness.live.plugin import {hooks}\n\n\ndef pytest_addoption(parser):\n    parser.addoption('--ledger', action='store_true')\n" + more
     )
     (tmp_path / "test_it.py").write_text(
-        "import pytest\nfrom harness.live.findings import LiveError, NotEvaluatedError\nfrom harness.live.rules_ground import NODES_READY\n"
-        f"from harness.live.wait import WaitError\n\n\n{body}"
+        "import pytest\nfrom harness.live.findings import LiveError, NotEvaluatedError\nfrom harness.live.rules.ground import NODES_READY\n"
+        f"from harness.live.reach.wait import WaitError\n\n\n{body}"
     )
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), "-c", "/dev/null", "--junitxml=x.xml", "-rs"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests"), "PYTHONDONTWRITEBYTECODE": "1"}

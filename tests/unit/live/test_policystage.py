@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from harness.engines.policy import PolicyId, Result, Status
-from harness.live import podlevels
-from harness.live.api import Api, Reply, Resource, User, path_of
-from harness.live.policycases import EXTRA, UnservedKindError, accounts, ask, renamed, shared, staged
-from harness.live.policystage import STAGEHAND, Court, alias, denies, denying, exceptions
-from harness.live.policyverdicts import Outcome, Verdict, complaint, verdict_of
-from harness.live.web import WebError
+from harness.live.admission import podlevels
+from harness.live.admission.cases import EXTRA, UnservedKindError, accounts, ask, renamed, shared, staged
+from harness.live.admission.stage import STAGEHAND, Court, alias, denies, denying, exceptions
+from harness.live.admission.verdicts import Outcome, Verdict, complaint, verdict_of
+from harness.live.reach.api import Api, Reply, Resource, User, path_of
+from harness.live.reach.web import WebError
 from harness.source.policycases import PolicyCase
 from unit.live.fakes import Time
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from harness.live.api import Reply
-from harness.live.kubectl import Kubectl
-from harness.live.reader import Reader
-from harness.live.run import RunError
-from harness.live.web import WebError
+from harness.live.reach.api import Reply
+from harness.live.reach.kubectl import Kubectl
+from harness.live.reach.reader import Reader
+from harness.live.reach.run import RunError
+from harness.live.reach.web import WebError
 from unit.live.fakes import Programs
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from harness.live.readiness import Key, State, Status, Tree, status_of
+from harness.live.sync.readiness import Key, State, Status, Tree, status_of
 from hypothesis import given
 from hypothesis import strategies as st
 from unit.live.fakes import condition

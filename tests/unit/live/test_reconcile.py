@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from harness.live import reconcile
-from harness.live.kubectl import Kubectl
-from harness.live.readiness import Key
-from harness.live.reconcile import attempted, busy, handled, history, look, moment, plural, reconciled, revision, said, seconds
-from harness.live.run import Output, RunError
-from harness.live.wait import WaitTimeoutError
+from harness.live.reach.kubectl import Kubectl
+from harness.live.reach.run import Output, RunError
+from harness.live.reach.wait import WaitTimeoutError
+from harness.live.sync import reconcile
+from harness.live.sync.readiness import Key
+from harness.live.sync.reconcile import attempted, busy, handled, history, look, moment, plural, reconciled, revision, said, seconds
 from unit.live.fakes import Time, condition
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from harness.live.cluster import RECORD, Cluster, Programs, Wanted
-from harness.live.record import Complaint, Record, Step, complaints_of, note, remember, remembered
-from harness.live.run import Output, RunError
+from harness.live.ground.cluster import RECORD, Cluster, Programs, Wanted
+from harness.live.reach.run import Output, RunError
+from harness.live.sync.record import Complaint, Record, Step, complaints_of, note, remember, remembered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from harness.live.findings import LiveError, NotEvaluatedError
+from harness.live.reach.run import RunError
+from harness.live.reach.wait import WaitTimeoutError
 from harness.live.red import observed, red
-from harness.live.rules_ground import NODES_READY
-from harness.live.run import RunError
-from harness.live.wait import WaitTimeoutError
+from harness.live.rules.ground import NODES_READY
 from unit.live.fakes import Time
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from harness.flux.workspace import Options, Workspace
-from harness.live.record import Complaint, Record, Step
-from harness.live.retries import Missing, claimed, consumer_of, missing_of, out_of_order, refuted, times
+from harness.live.sync.record import Complaint, Record, Step
+from harness.live.sync.retries import Missing, claimed, consumer_of, missing_of, out_of_order, refuted, times
 
 if TYPE_CHECKING:
     from harness.flux.world import World

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from harness.live.run import Output, RunError, run
+from harness.live.reach.run import Output, RunError, run
 
 
 def python(code: str) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import yaml
 from harness.live.faults import LABEL
-from harness.live.oci import Registry
-from harness.live.scratch import REPOSITORY, Scratch, config_map, tree
+from harness.live.ground.oci import Registry
+from harness.live.sync.scratch import REPOSITORY, Scratch, config_map, tree
 from unit.live.fakes import FakeRegistry
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from harness.live.bootstrap_base import Journal
-from harness.live.bootstrap_sealing import LABEL, Pair, keys_of, new_pair, restore
-from harness.live.kubectl import Kubectl
-from harness.live.run import Output, RunError
-from harness.live.sealed_keys import KEPT, kept_aside, lost, recover, settled
-from harness.live.wait import WaitTimeoutError
+from harness.live.bootstrap.base import Journal
+from harness.live.bootstrap.sealing import LABEL, Pair, keys_of, new_pair, restore
+from harness.live.reach.kubectl import Kubectl
+from harness.live.reach.run import Output, RunError
+from harness.live.reach.wait import WaitTimeoutError
+from harness.live.secrets.sealed_keys import KEPT, kept_aside, lost, recover, settled
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fakes import Time

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from harness.engines.secrets.sealed import Scope
-from harness.live.bootstrap_sealing import Pair, new_pair
-from harness.live.kubectl import Kubectl
-from harness.live.run import Output, RunError
-from harness.live.sealed_probe import Sealer, differences, signed_with
-from harness.live.sealing import seal, unseal
+from harness.live.bootstrap.sealing import Pair, new_pair
+from harness.live.ground.sealing import seal, unseal
+from harness.live.reach.kubectl import Kubectl
+from harness.live.reach.run import Output, RunError
+from harness.live.secrets.sealed_probe import Sealer, differences, signed_with
 from harness.model import Location, Object, ObjectId, Origin
 
 sys.path.insert(0, str(Path(__file__).parent))

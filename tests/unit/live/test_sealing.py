@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from harness.engines.secrets.sealed import Scope, open_value
-from harness.live.bootstrap_base import BootstrapError
-from harness.live.bootstrap_sealing import new_pair
-from harness.live.sealing import Target, random_value, seal, seal_all, targets, unseal
+from harness.live.bootstrap.base import BootstrapError
+from harness.live.bootstrap.sealing import new_pair
+from harness.live.ground.sealing import Target, random_value, seal, seal_all, targets, unseal
 from harness.model import Location, Object, ObjectId, Origin, fixed, group_of
 
 if TYPE_CHECKING:

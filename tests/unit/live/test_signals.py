@@ -8,12 +8,12 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from harness.live import signals as module
 from harness.live.findings import NotEvaluatedError
-from harness.live.loki import Entry
-from harness.live.signals import BUDGETS, DIRECT, RECORD, Signals, Trace, attributes, begin, misplaced, span_of
-from harness.live.stores import Span, Tempo, exemplars, spans_of
-from harness.live.web import Answer, WebError
+from harness.live.reach.web import Answer, WebError
+from harness.live.telemetry import signals as module
+from harness.live.telemetry.loki import Entry
+from harness.live.telemetry.signals import BUDGETS, DIRECT, RECORD, Signals, Trace, attributes, begin, misplaced, span_of
+from harness.live.telemetry.stores import Span, Tempo, exemplars, spans_of
 from unit.live.fakes import Time
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def test_spans_are_read_from_either_shape_of_answer_with_ids_in_hexadecimal() ->
 
 @pytest.mark.parametrize(("status", "found"), [(404, []), (200, []), (500, None)])
 def test_a_trace_that_is_not_there_has_no_spans_and_an_error_is_one(monkeypatch: pytest.MonkeyPatch, status: int, found: list[Span] | None) -> None:
-    monkeypatch.setattr("harness.live.forwards.Client.ask", lambda _client, path: Answer(status, {}, b"{}") if path == "/api/traces/1f" else None)
+    monkeypatch.setattr("harness.live.reach.forwards.Client.ask", lambda _client, path: Answer(status, {}, b"{}") if path == "/api/traces/1f" else None)
     tempo = Tempo(None)  # type: ignore[arg-type]
     if found is None:
         with pytest.raises(WebError, match="Tempo: status 500"):

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from harness.live.reconcile import Reconciled
-from harness.live.trail import FLUX, Write, explained, writes
+from harness.live.sync.reconcile import Reconciled
+from harness.live.sync.trail import FLUX, Write, explained, writes
 
 NOON = datetime(2026, 11, 28, 12, 0, 0, tzinfo=UTC)
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from harness.flux.workspace import Options, Workspace
 from harness.live.findings import NotEvaluatedError
-from harness.live.tree import archived
-from harness.live.upgrade import earlier, left_behind
+from harness.live.ground.tree import archived
+from harness.live.sync.upgrade import earlier, left_behind
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.flux.workspace import Options, Workspace
-from harness.live import vault
-from harness.live.bootstrap_base import BootstrapError, Journal
-from harness.live.bootstrap_sealing import Pair, new_pair
-from harness.live.cluster import Cluster, Programs, Wanted
-from harness.live.vault import VaultUp
+from harness.live.bootstrap.base import BootstrapError, Journal
+from harness.live.bootstrap.sealing import Pair, new_pair
+from harness.live.ground import vault
+from harness.live.ground.cluster import Cluster, Programs, Wanted
+from harness.live.ground.vault import VaultUp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from harness.live import vault_client
-from harness.live.kubectl import Kubectl
-from harness.live.run import Output
-from harness.live.vault_client import PREFIX, RefusedError, VaultClient
-from harness.live.web import Answer
+from harness.live.reach.kubectl import Kubectl
+from harness.live.reach.run import Output
+from harness.live.reach.web import Answer
+from harness.live.secrets import vault_client
+from harness.live.secrets.vault_client import PREFIX, RefusedError, VaultClient
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

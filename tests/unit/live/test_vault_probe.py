@@ -10,10 +10,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from harness.live import vault_probe
-from harness.live.kubectl import Kubectl
-from harness.live.vault_probe import Brought, audited, dynamic_secret, environment, firing, hang_up, policy, static_secret, unaudited
-from harness.live.web import WebError
+from harness.live.reach.kubectl import Kubectl
+from harness.live.reach.web import WebError
+from harness.live.secrets import vault_probe
+from harness.live.secrets.vault_probe import Brought, audited, dynamic_secret, environment, firing, hang_up, policy, static_secret, unaudited
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fakes import Programs, condition

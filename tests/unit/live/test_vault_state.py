@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from harness.engines.vault.declared import Declarations, declared
-from harness.live.vault_client import RefusedError
-from harness.live.vault_state import differences, events, reading, refusals, same, seconds
-from harness.live.web import Answer
+from harness.live.reach.web import Answer
+from harness.live.secrets.vault_client import RefusedError
+from harness.live.secrets.vault_state import differences, events, reading, refusals, same, seconds
 from harness.model import Location, Object, ObjectId, Origin
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from harness.live.run import RunError
-from harness.live.wait import Progress, Waiter, WaitError, WaitTimeoutError, wait
+from harness.live.reach.run import RunError
+from harness.live.reach.wait import Progress, Waiter, WaitError, WaitTimeoutError, wait
 from unit.live.fakes import Time
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from harness.live.kubectl import Kubectl
-from harness.live.watch import bell
+from harness.live.reach.kubectl import Kubectl
+from harness.live.reach.watch import bell
 
 if TYPE_CHECKING:
     from pathlib import Path

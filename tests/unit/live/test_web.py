@@ -14,9 +14,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from harness.live.forwards import Client, Forwards, basic
-from harness.live.run import RunError
-from harness.live.web import Answer, Tls, WebError, request
+from harness.live.reach.forwards import Client, Forwards, basic
+from harness.live.reach.run import RunError
+from harness.live.reach.web import Answer, Tls, WebError, request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.commands.common import CommandError, clusters_of, note, out, warn
-from harness.live.bootstrap_base import BootstrapError, Journal, State, check_context
-from harness.live.bootstrap_box import Keys, name_of, read_identity, read_recipient
-from harness.live.kubectl import Kubectl, UnreadableAnswerError
-from harness.live.run import RunError
-from harness.live.wait import Progress, WaitError
+from harness.live.bootstrap.base import BootstrapError, Journal, State, check_context
+from harness.live.bootstrap.box import Keys, name_of, read_identity, read_recipient
+from harness.live.reach.kubectl import Kubectl, UnreadableAnswerError
+from harness.live.reach.run import RunError
+from harness.live.reach.wait import Progress, WaitError
 
 if TYPE_CHECKING:
     import argparse
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from harness.flux.discovery import ClusterRoot
     from harness.flux.workspace import Workspace
-    from harness.live.bootstrap_base import Step
+    from harness.live.bootstrap.base import Step
 
 CLEAN, OUTSTANDING = 0, 1
 

@@ -28,7 +28,7 @@ from harness.commands.bootstrap.common import (
     telling,
 )
 from harness.commands.common import CommandError, out
-from harness.live.bootstrap_flux import (
+from harness.live.bootstrap.flux import (
     RELEASE,
     check_manifests,
     controllers,

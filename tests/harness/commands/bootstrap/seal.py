@@ -20,8 +20,8 @@ import yaml
 
 from harness.commands.bootstrap.common import CLEAN, OUTSTANDING, add_cluster, add_dry_run, ended, folder_of, prompted, telling
 from harness.commands.common import CommandError, out, warn
-from harness.live.bootstrap_values import VALUES, outstanding, read, reseal
-from harness.live.sealing import targets
+from harness.live.bootstrap.values import VALUES, outstanding, read, reseal
+from harness.live.ground.sealing import targets
 
 if TYPE_CHECKING:
     import argparse

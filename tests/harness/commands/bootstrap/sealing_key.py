@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 from harness.commands.bootstrap.common import add_context, add_dry_run, add_keys, ended, folder_of, keys_from, kubectl_of, telling
 from harness.commands.common import CommandError, out
-from harness.live.bootstrap_sealing import ensure_key, keys_of, read_backup, restore, write_backup
-from harness.live.bootstrap_values import outstanding, write_certificate
+from harness.live.bootstrap.sealing import ensure_key, keys_of, read_backup, restore, write_backup
+from harness.live.bootstrap.values import outstanding, write_certificate
 
 if TYPE_CHECKING:
     import argparse

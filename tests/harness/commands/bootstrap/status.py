@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING
 
 from harness.commands.bootstrap.common import CLEAN, OUTSTANDING, add_context, folder_of, is_complete, kubectl_of, progress, table, telling
 from harness.commands.common import out
-from harness.live.bootstrap_base import Journal
-from harness.live.bootstrap_box import Keys
-from harness.live.bootstrap_status import Status
-from harness.live.bootstrap_vault import Vault
-from harness.live.bootstrap_vault_api import Forwarded
+from harness.live.bootstrap.base import Journal
+from harness.live.bootstrap.box import Keys
+from harness.live.bootstrap.status import Status
+from harness.live.bootstrap.vault import Vault
+from harness.live.bootstrap.vault_api import Forwarded
 
 if TYPE_CHECKING:
     import argparse
 
     from harness.flux.workspace import Workspace
-    from harness.live.bootstrap_base import Step
+    from harness.live.bootstrap.base import Step
 
 HELP = "how far the bootstrap is"
 

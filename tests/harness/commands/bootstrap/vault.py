@@ -26,16 +26,16 @@ from typing import TYPE_CHECKING
 
 from harness.commands.bootstrap.common import add_context, add_dry_run, add_keys, confirm, ended, folder_of, keys_from, kubectl_of, progress, prompted, telling
 from harness.commands.common import CommandError, out
-from harness.live.bootstrap_box import Keys, read_recipient
-from harness.live.bootstrap_keyfile import Operator
-from harness.live.bootstrap_keyfile import read as read_keyfile
-from harness.live.bootstrap_vault import Vault
-from harness.live.bootstrap_vault_api import SERVER, Forwarded, authority_of, commands
+from harness.live.bootstrap.box import Keys, read_recipient
+from harness.live.bootstrap.keyfile import Operator
+from harness.live.bootstrap.keyfile import read as read_keyfile
+from harness.live.bootstrap.vault import Vault
+from harness.live.bootstrap.vault_api import SERVER, Forwarded, authority_of, commands
 
 if TYPE_CHECKING:
     from harness.flux.workspace import Workspace
-    from harness.live.bootstrap_vault_api import Command
-    from harness.live.kubectl import Kubectl
+    from harness.live.bootstrap.vault_api import Command
+    from harness.live.reach.kubectl import Kubectl
 
 HELP = "initialise, unseal, configure, save and restore Vault"
 #: Where the head of the configuration script says what has to be done once, and the policies that it names.

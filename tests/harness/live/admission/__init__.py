@@ -1,0 +1,1 @@
+"""What a running API server says of objects: policies, Pod Security, schemas."""

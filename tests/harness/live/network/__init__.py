@@ -1,0 +1,1 @@
+"""Connections in a running cluster."""

@@ -1,0 +1,1 @@
+"""The rules of the live tier, one module for each subject."""

@@ -1,0 +1,1 @@
+"""Sealed Secrets and Vault in a running cluster."""

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
-from harness.live.faults import applied, deleted, maker, patched
+from harness.live.faults import applied, deleted, maker, patched, stopped
 from harness.live.findings import NotEvaluatedError, expect
 from harness.live.ingress.acme import acme, challenged
-from harness.live.ingress.certificates import CLUSTER_ISSUER, asked, authority_of, certificate, issued_of, names_in, renew, signed_by, stopped
+from harness.live.ingress.certificates import CLUSTER_ISSUER, asked, authority_of, certificate, issued_of, names_in, renew, signed_by
 from harness.live.ingress.hosts import first, is_platform, rows
 from harness.live.ingress.load import Load
 from harness.live.proofs import require
@@ -134,7 +134,7 @@ def test_renewal_reaches_the_listener(platform: Platform) -> None:
 @pytest.mark.proof(uses=("ingress-nginx", "metallb-config"), breaks=("flux-receiver", "cert-manager"))
 def test_renewal_that_does_not_come_is_seen(platform: Platform, kubectl: Kubectl) -> None:
     edge, row = first(platform)
-    breaking = stopped(kubectl, "cert-manager", "cert-manager", suspending=[Key("HelmRelease", "cert-manager", "cert-manager")])
+    breaking = stopped(kubectl, "deployments.apps", "cert-manager", "cert-manager", suspending=[Key("HelmRelease", "cert-manager", "cert-manager")])
     platform.red(f"Certificate -> {row.listener.host}", "cert-manager is stopped", breaking, lambda: reaches(platform, edge, row, SHORT))
 
 

@@ -24,7 +24,7 @@ from harness.live.chaos import (
     with_value,
     workloads_unready,
 )
-from harness.live.faults import maker, scaled, suspended
+from harness.live.faults import maker, scaled, stopped, suspended
 from harness.live.findings import NotEvaluatedError, expect
 from harness.live.ingress.entry import entry_of
 from harness.live.ingress.load import Load
@@ -175,23 +175,14 @@ def test_a_full_log_volume_loses_nothing_that_was_accepted(platform: Platform, c
 
     counted = [0.0]
 
-    def gone() -> None:
-        wait(lambda: not kubectl.get("pods", f"{name}-0", space), what="Loki to be stopped", delay=2, timeout=180)
-
-    def back() -> None:
-        wait(lambda: not workloads_unready([kubectl.json("get", "statefulsets.apps", name, f"--namespace={space}")]), what="Loki", delay=2, timeout=180)
-
     @contextmanager
     def small() -> Iterator[None]:
         try:
-            with scaled(kubectl, "statefulsets.apps", name, space):
-                gone()
+            with stopped(kubectl, "statefulsets.apps", name, space):
                 volume.shrink()
-            back()
             yield
         finally:
-            with scaled(kubectl, "statefulsets.apps", name, space):
-                gone()
+            with stopped(kubectl, "statefulsets.apps", name, space):
                 volume.restore()
 
     @contextmanager
@@ -206,7 +197,6 @@ def test_a_full_log_volume_loses_nothing_that_was_accepted(platform: Platform, c
 
     with suspended(kubectl, *maker(made)), small():
         platform.red("Loki -> its volume", "the volume is filled to the last byte", full(), written, broken_within=120, mended_within=120, delay=1)
-    back()
     wait(lambda: len(lines()) >= len(accepted), what="every accepted line", status=lambda: f"{len(lines())} of {len(accepted)}", timeout=60)
     kept = {" ".join(line.split()[:2]) for line in lines()}
     missing = [line for line in accepted if line not in kept]

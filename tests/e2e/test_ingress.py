@@ -9,11 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from harness.live.faults import applied, deleted, maker, patched
+from harness.live.faults import applied, deleted, maker, patched, stopped
 from harness.live.findings import NotEvaluatedError, expect
 from harness.live.ingress import probes
 from harness.live.ingress.access import authenticated, limited, named_client, refused_stranger, with_user
-from harness.live.ingress.certificates import stopped
 from harness.live.ingress.edge import Edge, issuer_of, policies, rate_of
 from harness.live.ingress.hosts import first, ready, rows
 from harness.live.red import observed
@@ -226,7 +225,7 @@ def test_lost_certificate_is_seen(platform: Platform, kubectl: Kubectl) -> None:
     def lost() -> Iterator[None]:
         # Otherwise cert-manager makes it again at once.
         with (
-            stopped(kubectl, "cert-manager", "cert-manager", suspending=[Key("HelmRelease", "cert-manager", "cert-manager")]),
+            stopped(kubectl, "deployments.apps", "cert-manager", "cert-manager", suspending=[Key("HelmRelease", "cert-manager", "cert-manager")]),
             deleted(kubectl, "secrets", secret[1], secret[0]),
         ):
             yield

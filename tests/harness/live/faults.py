@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.live.reach.kubectl import inside
 from harness.live.reach.run import RunError
+from harness.live.reach.wait import Waiter
 from harness.live.sync.readiness import KINDS, Key
 from harness.live.sync.reconcile import REQUESTED, plural
 
@@ -130,6 +131,30 @@ def scaled(kubectl: Kubectl, kind: str, name: str, namespace: str, replicas: int
     """A Deployment or StatefulSet with another number of replicas."""
     with patched(kubectl, kind, name, namespace, {"spec": {"replicas": replicas}}, suspending=suspending):
         yield
+
+
+@contextmanager
+def stopped(kubectl: Kubectl, kind: str, name: str, namespace: str, *, suspending: Iterable[Key] = (), within: float = 180) -> Iterator[None]:
+    """A Deployment or StatefulSet without a single pod, also none that is on its way out. It is back in full at the end, unless the block failed.
+
+    Raises:
+        WaitError: its pods do not end, or do not come back, ``within`` that many seconds.
+    """
+
+    def body() -> Mapping[str, Any]:
+        return kubectl.json("get", kind, name, *inside(namespace))
+
+    def gone(found: Mapping[str, Any]) -> bool:
+        return not (found["status"].get("replicas") or found["status"].get("terminatingReplicas"))
+
+    def back(found: Mapping[str, Any]) -> bool:
+        return bool(found["status"].get("availableReplicas") == found["spec"].get("replicas"))
+
+    status: Waiter[Mapping[str, Any]] = Waiter(body, lambda found: str(found["status"]))
+    with scaled(kubectl, kind, name, namespace, suspending=suspending):
+        status.wait(gone, successes=1, timeout=within, what=f"the end of {namespace}/{name}")
+        yield
+    status.wait(back, successes=1, timeout=within, what=f"the return of {namespace}/{name}")
 
 
 @contextmanager

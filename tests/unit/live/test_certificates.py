@@ -6,7 +6,7 @@ import base64
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -15,15 +15,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 from harness.live.faults import LABEL, marked_as_temporary
-from harness.live.ingress.certificates import asked, certificate, issued_of, names_in, renew, signed_by, stopped
+from harness.live.ingress.certificates import asked, certificate, issued_of, names_in, renew, signed_by
 from harness.live.reach.kubectl import Kubectl
 from harness.live.reach.wait import WaitTimeoutError
 from harness.live.sync.reconcile import condition as condition_of
 
 from .fakes import Programs, Time, condition
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 KC = ("kubectl", "--kubeconfig=/k")
 NOW = datetime(2026, 11, 28, 6, tzinfo=UTC)
@@ -155,25 +152,3 @@ def test_a_renewal_keeps_what_the_status_says() -> None:
     programs.on(*KC, "patch", *where, "--subresource=status", "--type=merge", f"--patch={patch}")
     renew(kubectl(programs), "web", "apps", now=NOW)
     assert len(programs.asked) == 2
-
-
-def deployment(replicas: int, pods: int) -> dict[str, Any]:
-    return {"spec": {"replicas": replicas}, "status": {"replicas": pods, "availableReplicas": pods}}
-
-
-@pytest.mark.parametrize("inside", [lambda: None, lambda: 1 / 0], ids=["done", "failed"])
-def test_what_was_stopped_is_back(inside: Callable[[], object]) -> None:
-    where = ("deployments.apps", "web", "--namespace=apps")
-    programs = Programs()
-    for body in (deployment(2, 2), deployment(0, 0), deployment(2, 2)):
-        programs.on(*KC, "get", *where, "--output=json", says=body)
-    for replicas in (0, 2):
-        programs.on(*KC, "patch", *where, "--type=merge", f"--patch={json.dumps({'spec': {'replicas': replicas}})}")
-    try:
-        with stopped(kubectl(programs), "web", "apps"):
-            assert [asked[2] for asked in programs.asked] == ["get", "patch", "get"]
-            inside()
-    except ZeroDivisionError:
-        assert [asked[2] for asked in programs.asked] == ["get", "patch", "get", "patch"]
-    else:
-        assert [asked[2] for asked in programs.asked] == ["get", "patch", "get", "patch", "get"]

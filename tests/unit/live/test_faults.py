@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from harness.live.faults import LABEL, SUSPENDED, applied, bare, deleted, leftovers, marked_as_temporary, patched, reverse, scaled, suspended
+from harness.live.faults import LABEL, SUSPENDED, applied, bare, deleted, leftovers, marked_as_temporary, patched, reverse, scaled, stopped, suspended
 from harness.live.reach.kubectl import Kubectl
 from harness.live.reach.run import Output, RunError
+from harness.live.reach.wait import WaitTimeoutError
 from harness.live.sync.readiness import Key
 from hypothesis import given
 from hypothesis import strategies as st
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 LOKI = Key("Kustomization", "flux-system", "loki")
 
@@ -192,3 +194,36 @@ def test_a_patch_and_its_reverse_change_nothing(before: dict[str, Any], patch: d
 def test_bare_keeps_what_a_person_wrote() -> None:
     body = thing("Pod", "a", spec={"x": 1}, status={"phase": "Running"})
     assert bare(body) == thing("Pod", "a", spec={"x": 1})
+
+
+class Controlled(Server):
+    """A server whose Deployments have at once the pods that they want."""
+
+    def __call__(self, argv: Sequence[str], *, stdin: str | None = None, timeout: float = 60, env: Mapping[str, str] | None = None) -> Output:
+        said = super().__call__(argv, stdin=stdin, timeout=timeout, env=env)
+        for item in self.objects.values():
+            wanted = item["spec"]["replicas"]
+            item["status"] = {"replicas": wanted, "availableReplicas": wanted}
+        return said
+
+
+@pytest.mark.parametrize("inside", [lambda: None, lambda: 1 / 0], ids=["done", "failed"])
+def test_what_was_stopped_is_back(inside: Callable[[], object]) -> None:
+    server = Controlled(thing("Deployment", "web", spec={"replicas": 2}, status={"replicas": 2, "availableReplicas": 2}))
+
+    def pods() -> int:
+        found: int = server.objects["deployment", "apps", "web"]["status"]["replicas"]
+        return found
+
+    with suppress(ZeroDivisionError), stopped(server.kubectl, "deployments.apps", "web", "apps"):
+        assert pods() == 0
+        inside()
+    assert pods() == 2
+
+
+@pytest.mark.parametrize("status", [{"replicas": 1}, {"terminatingReplicas": 1}], ids=["running", "on its way out"])
+def test_what_does_not_stop_is_an_error_and_put_back(status: dict[str, int]) -> None:
+    server = Server(thing("Deployment", "web", spec={"replicas": 2}, status=status))
+    with pytest.raises(WaitTimeoutError, match="the end of apps/web"), stopped(server.kubectl, "deployments.apps", "web", "apps", within=0.01):
+        raise AssertionError("the block must not run")
+    assert server.objects["deployment", "apps", "web"]["spec"]["replicas"] == 2

@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from harness.live.faults import LABEL, applied, patched
+from harness.live.faults import LABEL, applied
 from harness.live.findings import NotEvaluatedError
 from harness.live.reach.forwards import Client
 from harness.live.reach.wait import Clock, Waiter
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from harness.live.bringup import Platform
     from harness.live.reach.kubectl import Kubectl
-    from harness.live.sync.readiness import Key
     from harness.model import Object
 
 KIND: Final = "certificates.cert-manager.io"
@@ -197,28 +196,3 @@ def renew(kubectl: Kubectl, name: str, namespace: str, *, now: datetime | None =
     }
     patch = {"status": {"conditions": [*others, issuing]}}
     kubectl("patch", KIND, name, f"--namespace={namespace}", "--subresource=status", "--type=merge", f"--patch={json.dumps(patch)}")
-
-
-@contextmanager
-def stopped(kubectl: Kubectl, name: str, namespace: str, *, suspending: Iterable[Key] = ()) -> Iterator[None]:
-    """A Deployment without a single pod, also none that is on its way out. It is back in full at the end."""
-    with patched(kubectl, "deployments.apps", name, namespace, {"spec": {"replicas": 0}}, suspending=suspending):
-        status: Waiter[dict[str, Any]] = Waiter(
-            lambda: kubectl.json("get", "deployments.apps", name, f"--namespace={namespace}"), lambda found: f"{_pods(found)} pods"
-        )
-        status.wait(lambda found: not _pods(found), successes=1, timeout=60, what=f"the end of {namespace}/{name}")
-        yield
-    back: Waiter[dict[str, Any]] = Waiter(
-        lambda: kubectl.json("get", "deployments.apps", name, f"--namespace={namespace}"), lambda found: str(mapping(found.get("status")))
-    )
-    back.wait(
-        lambda found: mapping(found.get("status")).get("availableReplicas") == mapping(found.get("spec")).get("replicas"),
-        successes=1,
-        timeout=120,
-        what=f"the return of {namespace}/{name}",
-    )
-
-
-def _pods(deployment: Mapping[str, Any]) -> int:
-    status = mapping(deployment.get("status"))
-    return int(status.get("replicas") or 0) + int(status.get("terminatingReplicas") or 0)

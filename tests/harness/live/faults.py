@@ -18,7 +18,7 @@ from harness.live.reach.kubectl import inside
 from harness.live.reach.run import RunError
 from harness.live.reach.wait import Waiter
 from harness.live.sync.readiness import KINDS, Key
-from harness.live.sync.reconcile import REQUESTED, plural
+from harness.live.sync.reconcile import REQUESTED, look, plural, quiet, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -64,6 +64,8 @@ TEMPORARY: Final = (
     "resourcequotas",
     "namespaces",
 )
+#: Seconds that Flux may be at work on something before it can be suspended.
+_QUIET: Final = 180.0
 #: How many blocks hold something suspended.
 _HELD: Final[Counter[Key]] = Counter()
 _LOCK: Final = threading.Lock()
@@ -75,11 +77,21 @@ def suspended(kubectl: Kubectl, *keys: Key) -> Iterator[None]:
     """Flux leaves what some Kustomizations and HelmReleases make alone. They are resumed, and asked to look now, at the end.
 
     Blocks that overlap in several threads may name the same ones: the last to end resumes.
+
+    Raises:
+        WaitError: Flux is at work on one of them all the time.
     """
     with ExitStack() as stack:
         for key in keys:
+            # Suspending does not stop what has begun, and that would mend what is broken next.
+            _until_quiet(kubectl, key)
             stack.enter_context(_suspended(kubectl, key))
+            _until_quiet(kubectl, key)
         yield
+
+
+def _until_quiet(kubectl: Kubectl, key: Key) -> None:
+    Waiter(lambda: look(kubectl, key), said).wait(quiet, successes=1, timeout=_QUIET, delay=0.5, what=f"Flux to be done with {key}")
 
 
 @contextmanager

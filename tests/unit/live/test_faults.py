@@ -107,6 +107,31 @@ def test_blocks_that_overlap_resume_with_the_last() -> None:
     assert "suspend" not in after["spec"]
 
 
+def working(reason: str = "", handled: str = "1") -> dict[str, Any]:
+    """A Kustomization that was asked for something, and what it says of that."""
+    status: dict[str, Any] = {"lastHandledReconcileAt": handled}
+    if reason:
+        status["conditions"] = [{"type": "Reconciling", "status": "True", "reason": reason}]
+    body = thing("Kustomization", "loki", "flux-system", status=status, spec={})
+    body["metadata"]["annotations"] = {"reconcile.fluxcd.io/requestedAt": "1"}
+    return body
+
+
+@pytest.mark.parametrize("before", [working("Progressing"), working(handled="0")], ids=["at work", "not seen to"])
+def test_what_flux_is_at_is_waited_for(before: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(before)
+    monkeypatch.setattr("harness.live.faults._QUIET", 0.01)
+    with pytest.raises(WaitTimeoutError, match="Flux to be done with Kustomization/flux-system/loki"), suspended(server.kubectl, LOKI):
+        raise AssertionError("the block must not run")
+    assert "suspend" not in server.objects["kustomization", "flux-system", "loki"]["spec"]
+
+
+def test_what_will_be_tried_again_is_not_waited_for() -> None:
+    server = Server(working("ProgressingWithRetry"))
+    with suspended(server.kubectl, LOKI):
+        assert server.objects["kustomization", "flux-system", "loki"]["spec"]["suspend"] is True
+
+
 def test_what_fails_inside_is_mended() -> None:
     server = Server(kustomization(), thing("Deployment", "loki", spec={"replicas": 2, "paused": False}))
     seen: list[int] = []

@@ -75,6 +75,14 @@ def busy(body: Mapping[str, Any]) -> bool:
     return condition(body, "Ready").get("status") == "Unknown"
 
 
+def quiet(body: Mapping[str, Any]) -> bool:
+    """Whether Flux neither is at work on an object nor owes it a look: what was asked of one that is not suspended was seen to."""
+    asked = text(mapping(mapping(body.get("metadata")).get("annotations")).get(REQUESTED))
+    owed = asked and asked != handled(body) and not mapping(body.get("spec")).get("suspend")
+    working = condition(body, "Reconciling")
+    return not owed and not busy(body) and not (working.get("status") == "True" and working.get("reason") == "Progressing")
+
+
 def said(body: Mapping[str, Any]) -> str:
     """What Flux says of an object, in one line."""
     if not body:

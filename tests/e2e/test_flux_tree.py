@@ -87,7 +87,9 @@ def test_published_tree_arrives_and_its_broken_part_is_kept_out(platform: Platfo
         expect(REPORTED, part, is_told, found=f"no alert in Alertmanager names {new.revision}", expected="an alert with the object and the revision")
     finally:
         registry.tag(pushed.repository, pushed.digest, pushed.tag)
-        ask(kubectl, source)
+        for key in platform.revisions:
+            if key.kind == "OCIRepository":
+                ask(kubectl, key)
 
     def back() -> str:
         tree = Tree(kubectl.list(*KINDS), None, platform.revisions)

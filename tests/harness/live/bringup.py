@@ -413,5 +413,8 @@ def _sync(platform: Platform, _choice: Choice) -> None:
         path.joinpath("sync.yaml").write_text(yaml.safe_dump_all(platform.overlay.objects, sort_keys=False), encoding="utf-8")
         path.joinpath("kustomization.yaml").write_text("resources: [sync.yaml]\n", encoding="utf-8")
         ensure_sync(kubectl, path, platform.journal, timeout=_ROLLOUT)
-    for item in platform.overlay.objects:
-        ask(kubectl, Key(item["kind"], item["metadata"]["namespace"], item["metadata"]["name"]))
+    applied = {Key(item["kind"], item["metadata"]["namespace"], item["metadata"]["name"]) for item in platform.overlay.objects}
+    there = Tree(kubectl.list(KINDS[2])).statuses.keys()
+    # On a kept cluster the tenants have sources of their own, which would not look at what was pushed before their next interval.
+    for key in sorted(applied | (platform.revisions.keys() & there)):
+        ask(kubectl, key)

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from harness.live.findings import NotEvaluatedError
-from harness.live.proofs import require
+from harness.live.jobs import Job, Needs
+from harness.live.proofs import ordered, require
 
 ROOT = Path(__file__).parents[3]
 CONFTEST = """\
@@ -167,3 +168,11 @@ def test_what_is_ready_can_be_relied_on() -> None:
 def test_what_is_not_there_is_not_evaluated(given: Any, system: str, reason: str) -> None:
     with pytest.raises(NotEvaluatedError, match=f"{system}: live proof: {reason}"):
         require(given, system)
+
+
+def test_what_keeps_many_waiting_comes_first_and_what_keeps_all_waiting_last() -> None:
+    def job(name: str, uses: str = "", breaks: str = "") -> Job:
+        return Job(name, lambda: None, Needs(frozenset(uses.split()), frozenset(breaks.split())))
+
+    jobs = [job("all", breaks="*"), job("one", "loki"), job("two", "loki"), job("none"), job("breaks tempo", breaks="tempo"), job("breaks loki", breaks="loki")]
+    assert [each.name for each in ordered(jobs)] == ["breaks loki", "one", "two", "none", "breaks tempo", "all"]

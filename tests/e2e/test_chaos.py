@@ -16,7 +16,7 @@ from harness.live.chaos import (
     expired,
     nodes_of,
     opened,
-    paused,
+    refused,
     restart,
     settle,
     unseal,
@@ -119,7 +119,9 @@ def test_an_unreachable_registry_changes_nothing(platform: Platform, cluster: Cl
             kept[:] = [str(status) for status in there.unready if status.state == "failed"]
         return text
 
-    platform.red(f"registry -> {key}", f"the container {container} is paused", paused(cluster, container), probe, broken_within=120, mended_within=180, delay=5)
+    platform.red(
+        f"registry -> {key}", f"the nodes refuse connections to {container}", refused(cluster, container), probe, broken_within=120, mended_within=180, delay=5
+    )
     expect(KEPT, str(key), not kept, found="; ".join(kept), expected="every Kustomization as it was")
     after = {item["metadata"]["uid"] for item in kubectl.list(*WORKLOADS)}
     expect(KEPT, platform.world.cluster.name, before <= after, found=f"{len(before - after)} workloads are gone", expected="every workload as it was")

@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from harness.live.findings import NotEvaluatedError
+from harness.live.ground.beside import NETWORK
 from harness.live.ground.vault import VaultUp
 from harness.live.reach.wait import wait
 from harness.live.sync.readiness import KINDS, Tree
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 WORKLOADS: Final = ("deployments.apps", "statefulsets.apps", "daemonsets.apps")
 #: Where the node keeps what a volume held while a small one is in its place.
 _KEPT: Final = "/var/tmp/plimsoll-kept"  # noqa: S108 - in the node, which only this run enters
+#: Seconds after which what nobody mended mends itself.
+_LASTS: Final = 600
 #: Bytes that the small volume has beyond what lies on it.
 _ROOM: Final = 16 * 2**20
 
@@ -112,15 +115,19 @@ def unseal(platform: Platform, timeout: float) -> bool:
 
 
 @contextmanager
-def paused(cluster: Cluster, container: str) -> Iterator[None]:
-    """A container of the docker network that does not answer."""
+def refused(cluster: Cluster, container: str) -> Iterator[None]:
+    """Connections of pods to a container of the docker network are refused on every node. Ends by itself after minutes, should nobody end it."""
+    address = cluster.docker("inspect", f'--format={{{{(index .NetworkSettings.Networks "{NETWORK}").IPAddress}}}}', container).strip()
+    rule = f"FORWARD --destination {address} --protocol tcp --jump REJECT --reject-with tcp-reset"
+    nodes = nodes_of(cluster)
     try:
-        cluster.docker("pause", container)
+        for node in nodes:
+            later = f"setsid bash -c 'sleep {_LASTS}; iptables --delete {rule}' >/dev/null 2>&1 &"
+            cluster.docker("exec", node, "bash", "-c", f"iptables --insert {rule} && {later}")
         yield
     finally:
-        state = cluster.docker("inspect", "--format={{.State.Paused}}", container).strip()
-        if state == "true":
-            cluster.docker("unpause", container)
+        for node in nodes:
+            cluster.docker("exec", node, "bash", "-c", f"while iptables --delete {rule} 2>/dev/null; do :; done")
 
 
 def expired(certificate: str, authority: str, key: str, now: datetime) -> str:

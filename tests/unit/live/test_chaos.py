@@ -1,8 +1,9 @@
-"""What a bad day needs: what is short of pods, a certificate that is over, a container that is paused and goes on whatever happens."""
+"""What a bad day needs: what is short of pods, a certificate that is over, connections that are refused and go again whatever happens."""
 
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from harness.live.chaos import expired, opened, paused, workloads_unready
+from harness.live.chaos import expired, opened, refused, workloads_unready
 from harness.live.ground.cluster import Cluster, Wanted
 from harness.live.ground.cluster import Programs as Tools
-from unit.live.fakes import Programs
+from harness.live.reach.run import Output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 NOW = dt.datetime(2026, 11, 28, tzinfo=dt.UTC)
 
@@ -67,13 +68,19 @@ def test_values_of_a_secret() -> None:
 
 
 @pytest.mark.parametrize("fail", [lambda: None, lambda: 1 / 0], ids=["well", "with-an-error"])
-def test_a_paused_container_goes_on(fail: Callable[[], object]) -> None:
-    programs = Programs().on("docker", "pause", "registry").on("docker", "inspect", "--format={{.State.Paused}}", "registry", says="true\n")
-    programs.on("docker", "unpause", "registry")
-    cluster = Cluster(Wanted("one"), Tools("kind", "kubectl", "docker"), Path("/nowhere"), programs)
-    try:
-        with paused(cluster, "registry"):
-            fail()
-    except ZeroDivisionError:
-        pass
-    assert [argv[1] for argv in programs.asked] == ["pause", "inspect", "unpause"]
+def test_what_is_refused_is_let_through_again(fail: Callable[[], object]) -> None:
+    asked: list[list[str]] = []
+
+    def runner(argv: Sequence[str], **_more: object) -> Output:
+        asked.append(list(argv))
+        return Output({"get": "one-control-plane\n", "inspect": "172.18.0.9\n"}.get(argv[1], ""))
+
+    cluster = Cluster(Wanted("one"), Tools("kind", "kubectl", "docker"), Path("/nowhere"), runner)
+    with suppress(ZeroDivisionError), refused(cluster, "registry"):
+        fail()
+    made, mended = (argv for argv in asked if argv[1] == "exec")
+    assert made[2] == mended[2] == "one-control-plane"
+    assert made[-1].startswith("iptables --insert FORWARD --destination 172.18.0.9 ")
+    # By itself too, should this run end.
+    assert "sleep 600; iptables --delete FORWARD --destination 172.18.0.9 " in made[-1]
+    assert "iptables --delete FORWARD --destination 172.18.0.9 " in mended[-1]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from harness.live.findings import NotEvaluatedError
+from harness.live.ground.beside import NETWORK
 from harness.live.reach.run import RunError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from harness.live.ground.cluster import Cluster
 
-_NETWORK: Final = "kind"
+
 #: Seconds after which a container goes by itself, should nobody remove it.
 _LIVES: Final = "900"
 _SECONDS: Final = "3"
@@ -59,7 +60,7 @@ def outside(cluster: Cluster) -> Iterator[Outside]:
         raise NotEvaluatedError(cluster.context(), "a machine beside the cluster", "its network cannot be joined from here")
     image = cluster.docker("inspect", "--format={{.Image}}", f"{cluster.wanted.name}-control-plane").strip()
     name = f"{cluster.wanted.name}-outside-{secrets.token_hex(4)}"
-    options = ("--detach", "--rm", f"--name={name}", f"--network={_NETWORK}", "--cap-add=NET_ADMIN", "--entrypoint=sleep")
+    options = ("--detach", "--rm", f"--name={name}", f"--network={NETWORK}", "--cap-add=NET_ADMIN", "--entrypoint=sleep")
     try:
         cluster.docker("run", *options, image, _LIVES, timeout=120)
         yield Outside(cluster, name)

@@ -141,6 +141,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "2")
         self.end_headers()
         self.wfile.write(b"ok")
+        # Without a word, as an old worker of nginx does.
+        self.close_connection = self.server.count == 3  # type: ignore[attr-defined]
 
     def log_message(self, *_arguments: object) -> None:
         pass
@@ -165,7 +167,7 @@ def server(tmp_path: Path, *names: str) -> Iterator[int]:
 
 
 @pytest.mark.enable_socket
-def test_a_flood_goes_over_one_connection(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flood_goes_on_when_the_connection_is_closed(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = edge(world)
     here.address = "127.0.0.1"
     with server(tmp_path, WEBHOOK) as port:
@@ -174,7 +176,7 @@ def test_a_flood_goes_over_one_connection(world: World, tmp_path: Path, monkeypa
         statuses, seconds = here.flood(WEBHOOK, 6)
     assert statuses == [401, 401, 401, 401, 429, 429]
     assert seconds > 0
-    with pytest.raises(WebError, match=f"0 requests to {WEBHOOK} over one connection"):
+    with pytest.raises(WebError, match=f"0 requests to {WEBHOOK} one after the other"):
         here.flood(WEBHOOK, 6)
 
 

@@ -144,6 +144,7 @@ def test_what_nobody_lists_any_more_is_left_behind(world: World) -> None:
         labelled("ClusterRole", "gone", by="tempo"),
         labelled("ClusterRole", "goes", deletionTimestamp="2026-11-28T00:00:00Z"),
         labelled("ClusterRole", "owned", ownerReferences=[{"kind": "Pod"}]),
+        labelled("Endpoints", "web"),
     ]
     assert left_behind(world, there, objects) == [
         "Kustomization/flux-system/loki: no commit asks for it any more",

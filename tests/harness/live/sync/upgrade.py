@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _TRUNKS: Final = ("origin/main", "origin/HEAD", "main")
 #: Commits that are looked at.
 _LOOKED_BACK: Final = 50
+_ENDPOINTS: Final = "Endpoints"
 #: What Flux applies lies in these folders.
 _PRODUCT: Final = ("clusters", "policies")
 
@@ -84,7 +85,8 @@ def left_behind(world: World, kustomizations: list[dict[str, Any]], labelled: li
     """What carries the label of a Kustomization that did not apply it, or that is not there any more: it was forgotten, not removed.
 
     ``kustomizations`` and ``labelled`` are objects of the cluster: all Kustomizations, and all that carry kustomize-controller's labels. Only what a
-    Kustomization of the world, past or present, made is judged: ``status.inventory`` says what it made last.
+    Kustomization of the world, past or present, made is judged: ``status.inventory`` says what it made last. Endpoints are made by the control plane, which
+    gives them the labels of their Service.
     """
     owned: dict[tuple[str, str], set[tuple[str, str, str, str]]] = {}
     for item in kustomizations:
@@ -100,7 +102,7 @@ def left_behind(world: World, kustomizations: list[dict[str, Any]], labelled: li
         metadata = mapping(item.get("metadata"))
         labels = mapping(metadata.get("labels"))
         owner = (text(labels.get("kustomize.toolkit.fluxcd.io/namespace")), text(labels.get("kustomize.toolkit.fluxcd.io/name")))
-        if metadata.get("ownerReferences") or metadata.get("deletionTimestamp") or not owner[1]:
+        if metadata.get("ownerReferences") or metadata.get("deletionTimestamp") or not owner[1] or item.get("kind") == _ENDPOINTS:
             continue
         group = text(item.get("apiVersion")).rpartition("/")[0]
         key = (text(metadata.get("namespace")), text(metadata.get("name")), group, text(item.get("kind")))

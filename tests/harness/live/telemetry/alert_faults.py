@@ -334,6 +334,7 @@ REASONS: Final = {
     "FluxQueueGrows": "fifty objects that wait for one controller",
     "FluxReconcileErrors": "Flux counts only what it did not expect: what it cannot build or apply is FluxObjectNotReady's",
     "FluxReconcileSlow": "reconciliations of five minutes",
+    "FluxSourceStuck": "a fetch that hangs for five minutes",
     "GrafanaDataSourceFailing": "thirty failed queries in five minutes; the health of each data source is proven by itself",
     "GrafanaErrorsHigh": "errors of Grafana itself",
     "IngressNginxDropsConnections": "more connections than a worker may have",

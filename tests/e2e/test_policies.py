@@ -311,11 +311,17 @@ def test_policies_hold_while_kyverno_is_down(platform: Platform, kubectl: Kubect
             holds = verdict.policy == policy and (verdict.outcome is Outcome.ALLOWED) == (not policy)
             expect(FAILS_CLOSED, cluster, holds, found=f"{what}: {verdict}", expected=f"denied by {policy}" if policy else "let through")
 
+        nowhere = {
+            "spec": {
+                "strategy": {"type": "Recreate", "rollingUpdate": None},
+                "template": {"spec": {"nodeSelector": {"plimsoll.example.com/nowhere": "true"}}},
+            }
+        }
+
         @contextmanager
         def down() -> Iterator[None]:
             # Scaled to 0, it takes its webhooks with it on its way out, and nothing is asked any more: see docs/operations.md. A crash leaves them.
-            nobody = {"spec": {"selector": {"plimsoll.example.com/nowhere": "true"}}}
-            with faults.patched(kubectl, "services", "kyverno-svc", "kyverno", nobody, suspending=(RELEASE,)):
+            with faults.patched(kubectl, "deployments.apps", "kyverno-admission-controller", "kyverno", nowhere, suspending=(RELEASE,)):
                 yield
                 for home in ("kube-system", "kyverno"):
                     held(f"a pod in {home}, which Kyverno never sees", verdict_of(podlevels.ask(api, home, pod, STAGEHAND)))
@@ -326,4 +332,4 @@ def test_policies_hold_while_kyverno_is_down(platform: Platform, kubectl: Kubect
                 refused = podlevels.said(podlevels.ask(api, "default", {"spec": podlevels.LEVELS["privileged"]}, STAGEHAND))
                 expect(FAILS_CLOSED, cluster, bool(refused), found="Pod Security lets a privileged pod through", expected="refused")
 
-        platform.red("API server -> Kyverno", "the Service of the admission controller has no endpoint", down(), probe, mended_within=180)
+        platform.red("API server -> Kyverno", "the admission controller finds no node", down(), probe, mended_within=180)

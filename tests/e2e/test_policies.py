@@ -15,11 +15,11 @@ from harness.live.admission import podlevels
 from harness.live.admission.cases import renamed
 from harness.live.admission.stage import JUDGES, STAGEHAND, court, denies, exceptions, stages_of
 from harness.live.admission.verdicts import Outcome, Verdict, verdict_of
-from harness.live.findings import LiveError, expect
+from harness.live.findings import LiveError, NotEvaluatedError, expect
 from harness.live.jobs import ALL
 from harness.live.reach.api import Api, User, serving
 from harness.live.reach.wait import wait
-from harness.live.rules.policies import ACTIONS, EXPIRES, FAILS_CLOSED, GENERATED, LEVEL, VERDICT
+from harness.live.rules.policies import ACTIONS, EXPIRES, FAILS_CLOSED, GENERATED, LEVEL, PROTECTED, VERDICT
 from harness.live.sync.readiness import Key
 from harness.model import Location
 from harness.rules.pol_cases import Bench
@@ -294,6 +294,25 @@ def exception(run: str, name: str, end: datetime) -> dict[str, Any]:
             ],
         },
     }
+
+
+@pytest.mark.proof(breaks=("policies-lifecycle",))
+def test_no_namespace_goes_by_accident(platform: Platform, kubectl: Kubectl) -> None:
+    kind, name = "ValidatingAdmissionPolicyBinding.admissionregistration.k8s.io", "protect-namespaces"
+    binding = platform.world.find(kind, "", name)
+    if binding is None or not denies(binding.body):
+        raise NotEvaluatedError(name, "live proof", "this cluster does not have it, or only audits it")
+    with serving(kubectl) as api:
+
+        def open_to_accidents() -> str:
+            names = {item.name for item in platform.world.of("Namespace")}
+            asked = {name: verdict_of(api.ask("DELETE", f"/api/v1/namespaces/{name}", {"dryRun": "All"})) for name in sorted(names)}
+            return ", ".join(name for name, verdict in asked.items() if verdict.outcome is Outcome.ALLOWED)
+
+        found = open_to_accidents()
+        expect(PROTECTED, binding, not found, found=f"these can be deleted: {found}", expected=f"refused by {name}")
+        audits = faults.patched(kubectl, KINDS[kind], name, "", {"spec": {"validationActions": ["Audit"]}}, suspending=faults.maker(binding))
+        platform.red("API server -> ValidatingAdmissionPolicy", f"{name} only audits", audits, open_to_accidents)
 
 
 @pytest.mark.proof(breaks=(ALL,), seconds=300)

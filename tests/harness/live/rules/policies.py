@@ -48,5 +48,12 @@ FAILS_CLOSED: Final = LiveRule(
     fix="correct failurePolicy of the policies, or the namespaces that Kyverno's webhooks leave alone (config.webhooks)",
     controls=("NIST-SI-17", "NIST-SC-24"),
 )
+PROTECTED: Final = LiveRule(
+    id="LIV607",
+    title="no namespace of the build can be deleted by accident, by an administrator either",
+    why="deleting a namespace deletes its volumes, keys and certificates, and no Git brings them back",
+    fix="see the match conditions of the policy protect-namespaces, and the labels that the namespace has in the cluster",
+    controls=("NIST-CP-9", "NIST-CM-5"),
+)
 
-RULES: Final = (VERDICT, ACTIONS, LEVEL, GENERATED, EXPIRES, FAILS_CLOSED)
+RULES: Final = (VERDICT, ACTIONS, LEVEL, GENERATED, EXPIRES, FAILS_CLOSED, PROTECTED)

@@ -38,6 +38,7 @@ PLATFORM = (
     fault("policy-of-no-kind-here", "POL203", NODE_PORTS, '          - ""\n        apiVersions:', "          - networking.k8s.io\n        apiVersions:", "apiVersion:", cluster="", also=(Edit(NODE_PORTS, "          - services", "          - servicecidrs"),)),
     fault("reports-controller-loses-a-right", "POL204", f"{BASE}/kyverno/controllers/reports-controller-policies.clusterrole.yaml", "      - ipaddresspools\n", "      - ipaddresspoolz\n", "- ipaddresspools", where="policies/load-balancing/restrict-address-pools.yaml"),
     fault("promotion-lost", "POL205", PROMOTED, "        name: disallow-node-ports\n      patch: |\n        - op: replace\n          path: /spec/validationActions\n          value:\n            - Deny", "        name: disallow-node-ports\n      patch: |\n        - op: replace\n          path: /spec/validationActions\n          value:\n            - Audit", "name: disallow-node-ports\n      patch: |\n        - op: replace\n          path: /spec/validationActions\n          value:"),
+    fault("namespace-open-to-accidents", "POL207", "policies/lifecycle/protect-namespaces.yaml", "in ['plimsoll', 'flux']", "in ['plimsoll']", "ref:", where=f"{BASE}/flux/ocirepository.yaml"),
     fault("table-says-otherwise", "POL206", "policies/README.md", "| Disallow node ports | medium | NIST-SC-7, NIST-CM-7 | Deny |", "| Disallow node ports | medium | NIST-SC-7, NIST-CM-7 | Audit |", "[disallow-node-ports]"),
 )
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.engines.policy import PolicyId, Status
+from harness.engines.policy import PolicyId, Request, Status
 from harness.model import Location, NotEvaluated, Severity
 from harness.model.shapes import items, mapping, text
 from harness.rules.base import Clusters, Objects, Registry, Violation, WholeRepository
 from harness.rules.pol_table import README, actions_of, rows
-from harness.rules.pol_world import BINDING, KYVERNO, POLICY_KINDS, Said, has_policies, reviewed
+from harness.rules.pol_world import BINDING, KYVERNO, POLICY_KINDS, Said, has_policies, labelled, reviewed
 from harness.source.intent import read_intent
 
 if TYPE_CHECKING:
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 POL: Final = Registry()
 
+#: Namespaces that the API server itself never deletes (its admission plugin NamespaceLifecycle).
+_IMMORTAL: Final = ("default", "kube-public", "kube-system")
+#: Who may do everything (``userInfo``).
+_ADMINISTRATOR: Final = {"username": "kubernetes-admin", "groups": ["system:masters", "system:authenticated"]}
 _EXEMPT: Final = "change what the message says, or exempt the object with a PolicyException that has an owner and an end"
 
 
@@ -222,6 +226,36 @@ def table_is_true(world: World) -> Iterator[Violation]:
         elif row.actions.get(world.cluster.name) != said:
             found = f"{item.name} in {world.cluster.name}: {row.actions.get(world.cluster.name)}"
             yield Violation(found, said, Location(README, row.line))
+
+
+@POL.rule(
+    "POL207",
+    title="what protects namespaces from deletion protects every namespace of the cluster",
+    why="deleting a namespace deletes its volumes, keys and certificates, and no Git brings them back; a label that one namespace has not leaves that one open",
+    fix="widen the match of the policy, or give the namespace the label that it asks for",
+    scope=Objects(("Namespace",), lambda item: item.name not in _IMMORTAL),
+    severity=Severity.WARNING,
+    controls=("NIST-CP-9", "NIST-CM-5"),
+)
+def namespaces_are_protected(item: Object, world: World) -> Iterator[Violation]:
+    protected = world.derive(_protected)
+    if protected and item.name not in protected:
+        names = sorted({str(policy) for refusing in protected.values() for policy in refusing})
+        yield Violation(f"nobody refuses its deletion; {', '.join(names)} refuses that of others ({len(protected)})", "a refusal, as for them", item.locate())
+
+
+def _protected(world: World) -> dict[str, frozenset[PolicyId]]:
+    """The namespaces of a cluster that an administrator cannot just delete, each with the policies that refuse, or would if they denied."""
+    found: dict[str, frozenset[PolicyId]] = {}
+    if not has_policies(world):
+        return found
+    policies = world.derive(reviewed).policies
+    for item in world.of("Namespace"):
+        said = policies.review(Request(None, old_object=labelled(item.body), operation="DELETE", user=_ADMINISTRATOR))
+        refusing = frozenset(result.policy for result in said if result.status is Status.FAIL)
+        if refusing:
+            found[item.name] = refusing
+    return found
 
 
 def not_evaluated(world: World) -> Iterator[NotEvaluated]:

@@ -120,7 +120,7 @@ def test_the_application_signs_with_the_sealed_key(platform: Platform, kubectl: 
     ids=["name", "namespace", "namespace-wide", "cluster-wide"],
 )
 def test_a_sealed_value_opens_in_its_place_only(platform: Platform, kubectl: Kubectl, namespace: str, name: str, scope: Scope) -> None:
-    sealer, certificate, item = sealer_of(platform, 30), current(kubectl).certificate, controller(platform)
+    sealer, certificate, item = sealer_of(platform), current(kubectl).certificate, controller(platform)
     control = sealer.opens(certificate)
     expect(BOUND, item, not control, found=f"a value does not open in its own place: {control}", expected="it opens, or a refusal elsewhere says nothing")
     found = sealer.opens(certificate, namespace=namespace, name=name, scope=scope)

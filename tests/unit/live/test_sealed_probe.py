@@ -36,6 +36,8 @@ class Cluster:
 
     key: Pair | None = OWN
     objects: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    late: int = 0
+    """How many times it is asked for a SealedSecret before it has said anything of one."""
 
     def __call__(self, argv: Sequence[str], *, stdin: str | None = None, timeout: float = 60, env: Mapping[str, str] | None = None) -> Output:
         words = [word for word in argv[1:] if not word.startswith("--")]
@@ -47,6 +49,9 @@ class Cluster:
                 found = self.objects.get((kind, name))
                 if found is None:
                     raise RunError(words, "ended with code 1", code=1, stderr="Error from server (NotFound)")
+                if "sealedsecrets" in kind and self.late:
+                    self.late -= 1
+                    found = {key: value for key, value in found.items() if key != "status"}
                 return Output(json.dumps(found))
             case ["logs", name]:
                 secret = self.objects.get(("secret", name))
@@ -92,6 +97,11 @@ def test_what_opens_and_what_a_pod_reads() -> None:
 @pytest.mark.parametrize("elsewhere", [{"name": "x"}, {"namespace": "x"}, {"scope": Scope.NAMESPACE}, {"scope": Scope.CLUSTER}])
 def test_what_is_sealed_for_another_place_is_refused(elsewhere: dict[str, Any]) -> None:
     assert REFUSAL in Cluster().sealer().opens(OWN.certificate, **elsewhere)
+
+
+@pytest.mark.parametrize("late", range(5))
+def test_a_refusal_is_told_whenever_it_comes(late: int) -> None:
+    assert REFUSAL in Cluster(late=late).sealer().opens(OTHER.certificate)
 
 
 def test_what_is_sealed_for_another_key_is_refused() -> None:

@@ -81,13 +81,18 @@ class Sealer:
                 return self._state(name)
             return "" if decoded(secret).get(_KEY) == value else "the Secret holds something else"
 
+        refused = [""]
+
+        def refusal() -> str:
+            refused[0] = _refusal(self.kubectl.get(KIND, name, self.namespace))
+            return refused[0]
+
         try:
             # What the controller refuses it says; there is nothing to wait for then.
-            wait(
-                lambda: not state(), error=lambda: _refusal(self.kubectl.get(KIND, name, self.namespace)), timeout=self.seconds, status=state, clock=self.clock
-            )
+            wait(lambda: not state(), error=refusal, timeout=self.seconds, status=state, clock=self.clock)
         except WaitError as error:
-            return error.status
+            # The status is of a moment before.
+            return refused[0] or error.status
         return ""
 
     def _state(self, name: str) -> str:

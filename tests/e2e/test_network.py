@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from harness.live.faults import deleted, maker
 from harness.live.findings import LiveError, NotEvaluatedError, expect
-from harness.live.network.connections import beyond, findings, look, opened, refused, still_refused, unknown_pods, webhooks
+from harness.live.network.connections import between, beyond, findings, look, opened, refused, still_refused, unknown_pods, webhooks
 from harness.live.network.netprobe import Seen, probe
 from harness.live.rules.access import POD_KNOWN, POLICIES_REFUSE, TRIED, WEBHOOK_REACHED
 from harness.rules.net_intent import ANY
@@ -84,11 +84,9 @@ def test_api_server_reaches_every_webhook(platform: Platform, cluster: Cluster) 
 
 @pytest.mark.proof(uses=("kube-prometheus-stack",), breaks=(BROKEN,), seconds=360)
 def test_changed_policies_change_what_passes(platform: Platform, cluster: Cluster, kubectl: Kubectl) -> None:
-    found = platform.once(look)
     name, space = "allow-prometheus-to-sealed-secrets-8081", BROKEN
-    policy = platform.world.find(POLICY, space, name)
-    scrape = _trial(found, "monitoring", space, 8081, allowed=True, workload="prometheus")
-    denied = _trial(found, "monitoring", space, 8081, allowed=False)
+    found, policy = between(platform, "monitoring", space), platform.world.find(POLICY, space, name)
+    scrape, denied = _trial(found, 8081, allowed=True, workload="prometheus"), _trial(found, 8081, allowed=False)
     if policy is None or scrape is None or denied is None:
         raise NotEvaluatedError(
             f"NetworkPolicy/{space}/{name}", "red proof", "it is not in the build any more, or no pod that it is about runs: name another one here"
@@ -107,13 +105,9 @@ def test_changed_policies_change_what_passes(platform: Platform, cluster: Cluste
     platform.red(f"default deny of {space} and monitoring -> {denied.whose}", "policies that open both are added", opened(found, [denied]), refuses)
 
 
-def _trial(found: Round, source: str, destination: str, port: int, *, allowed: bool, workload: str = "") -> Trial | None:
-    """A connection between two namespaces that was tried and came out as it should."""
-    wrong, _ = found.judge()
-    for trial in found.plan.trials:
-        one, other = trial.source.workload, trial.destination.workload
-        if one is None or other is None or trial.allowed is not allowed or trial in wrong:
-            continue
-        if (one.namespace, other.namespace, trial.probe.port) == (source, destination, port) and one.name.startswith(workload):
-            return trial
-    return None
+def _trial(found: Round, port: int, *, allowed: bool, workload: str = "") -> Trial | None:
+    """A connection to a port that was tried and came out as it should."""
+    wrong, doubts = found.judge()
+    unfit = [*wrong, *(trial for several in doubts.values() for trial in several)]
+    fit = (trial for trial in found.plan.trials if trial not in unfit and trial.allowed is allowed and trial.probe.port == port)
+    return next((trial for trial in fit if trial.source.workload is not None and trial.source.workload.name.startswith(workload)), None)

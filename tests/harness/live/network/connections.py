@@ -120,6 +120,21 @@ def look(platform: Platform) -> Round:
     return found
 
 
+def between(platform: Platform, source: str, destination: str) -> Round:
+    """What pods of one namespace get from those of another, tried now: pods may have been replaced since everything was looked at.
+
+    Raises NotEvaluatedError where nodes cannot be entered from here.
+    """
+    found = prepared(platform, _checked(platform))
+    found.plan.trials = [trial for trial in found.plan.trials if _spaces(trial) == (source, destination)]
+    found.again(found.plan.trials)
+    return found
+
+
+def _spaces(trial: Trial) -> tuple[str, ...]:
+    return tuple(end.workload.namespace if end.workload is not None else "" for end in (trial.source, trial.destination))
+
+
 def _checked(platform: Platform) -> Expectation:
     world, cluster = platform.world, platform.cluster
     if cluster.foreign:

@@ -17,12 +17,12 @@ from harness.live.telemetry.metrics import unready
 from harness.rules.obs_dashboards import dashboards, sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from harness.engines.telemetry.dashboards import Dashboard, Source
+    from harness.engines.telemetry.dashboards import Source
     from harness.live.bringup import Platform
     from harness.live.reach.kubectl import Kubectl
-    from harness.live.telemetry.grafana import Grafana
+    from harness.live.telemetry.grafana import Asked, Grafana
 
 _SETTLES = 60
 #: What each type of data source can always answer, and the path by which it is asked where its plugin has no check of its own.
@@ -64,15 +64,8 @@ def test_data_source_answers_through_grafana(platform: Platform, source: str) ->
 
 @_GRAFANA
 def test_panels_show_no_error(platform: Platform, dashboard: str) -> None:
-    grafana, item, why = grafana_of(platform), _dashboard(platform, dashboard), unready(platform)
-    asked = asked_by(platform.whole, item)
-    expect(PANEL, item.object, bool(asked), found="no query at all", expected="at least one")
-    for each in asked:
-        if why(SYSTEMS[each.source.type]):
-            platform.left_open(f"dashboard {item.name}", f"panel {each.panel}", why(SYSTEMS[each.source.type]))
-            continue
-        said = grafana.query(each)
-        expect(PANEL, item.object, not said, found=f"{item.name}, {each.panel}: {said}", expected="an answer", location=item.text.locate(*each.at))
+    grafana = grafana_of(platform)
+    _answered(platform, dashboard, grafana.query)
 
 
 @_GRAFANA
@@ -112,15 +105,7 @@ def test_data_source_with_a_wrong_url_is_seen(platform: Platform) -> None:
 
 @pytest.mark.proof(uses=("kube-prometheus-stack",))
 def test_what_panels_ask_is_answered(platform: Platform, dashboard: str) -> None:
-    item, why = _dashboard(platform, dashboard), unready(platform)
-    asked = asked_by(platform.whole, item)
-    expect(PANEL, item.object, bool(asked), found="no query at all", expected="at least one")
-    for each in asked:
-        if why(SYSTEMS[each.source.type]):
-            platform.left_open(f"dashboard {item.name}", f"panel {each.panel}", why(SYSTEMS[each.source.type]))
-            continue
-        said = backend_of(platform, each.source).error(each.query, each.target)
-        expect(PANEL, item.object, not said, found=f"{item.name}, {each.panel}: {said}", expected="an answer", location=item.text.locate(*each.at))
+    _answered(platform, dashboard, lambda each: backend_of(platform, each.source).error(each.query, each.target))
 
 
 @pytest.mark.proof(uses=("kube-prometheus-stack",))
@@ -152,5 +137,14 @@ def _source(platform: Platform, uid: str) -> Source:
     return next(each for each in sources(platform.whole) if each.uid == uid)
 
 
-def _dashboard(platform: Platform, uid: str) -> Dashboard:
-    return next(each for each in dashboards(platform.whole) if each.uid == uid)
+def _answered(platform: Platform, uid: str, error: Callable[[Asked], str]) -> None:
+    """Expect no error from any query of a dashboard whose data source is there."""
+    item, why = next(each for each in dashboards(platform.whole) if each.uid == uid), unready(platform)
+    asked = asked_by(platform.whole, item)
+    expect(PANEL, item.object, bool(asked), found="no query at all", expected="at least one")
+    for each in asked:
+        if why(SYSTEMS[each.source.type]):
+            platform.left_open(f"dashboard {item.name}", f"panel {each.panel}", why(SYSTEMS[each.source.type]))
+            continue
+        said = error(each)
+        expect(PANEL, item.object, not said, found=f"{item.name}, {each.panel}: {said}", expected="an answer", location=item.text.locate(*each.at))

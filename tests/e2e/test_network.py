@@ -8,6 +8,7 @@ import pytest
 from harness.live.faults import deleted, maker
 from harness.live.findings import LiveError, NotEvaluatedError, expect
 from harness.live.network.connections import between, beyond, findings, look, opened, refused, still_refused, unknown_pods, webhooks
+from harness.live.network.flows import control
 from harness.live.network.netprobe import Seen, probe
 from harness.live.rules.access import POD_KNOWN, POLICIES_REFUSE, TRIED, WEBHOOK_REACHED
 from harness.rules.net_intent import ANY
@@ -106,8 +107,7 @@ def test_changed_policies_change_what_passes(platform: Platform, cluster: Cluste
 
 
 def _trial(found: Round, port: int, *, allowed: bool, workload: str = "") -> Trial | None:
-    """A connection to a port that was tried and came out as it should."""
-    wrong, doubts = found.judge()
-    unfit = [*wrong, *(trial for several in doubts.values() for trial in several)]
-    fit = (trial for trial in found.plan.trials if trial not in unfit and trial.allowed is allowed and trial.probe.port == port)
+    """A connection to a port that came out as it should, to a destination that answers its own node. That the source reaches anything is shown later."""
+    asked = (trial for trial in found.plan.trials if trial.probe.port == port and trial.allowed is allowed)
+    fit = (trial for trial in asked if found.seen[trial.probe].arrived is allowed and found.controls[control(trial.probe)].arrived)
     return next((trial for trial in fit if trial.source.workload is not None and trial.source.workload.name.startswith(workload)), None)

@@ -17,7 +17,7 @@ from harness.engines.netpol.workloads import Workload
 from harness.flux.world import World
 from harness.live.findings import NotEvaluatedError
 from harness.live.network import connections, netprobe
-from harness.live.network.connections import Round, findings, opening, refused, still_refused, stranger, webhooks
+from harness.live.network.connections import Round, between, findings, opening, refused, still_refused, stranger, webhooks
 from harness.live.network.flows import METADATA, PAIRS, Trial, control, plan, populate
 from harness.live.network.netprobe import NODE, THERE, Probe, Seen, outside, probe, results, table
 from harness.live.reach.run import RunError
@@ -251,6 +251,24 @@ def test_refusal_that_holds_without_policies_is_found(world: World, expectation:
     assert [trial for trial in still_refused(found, trials, seconds=0) if trial.probe.address != replaced.probe.address] == [
         trial for trial in [shut] if trial.probe.address != replaced.probe.address
     ]
+
+
+def test_two_namespaces_are_tried_anew(world: World, expectation: Expectation, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Probe] = []
+
+    def answer(_cluster: object, probes: Sequence[Probe], **_more: object) -> dict[Probe, Seen]:
+        asked.extend(probes)
+        return dict.fromkeys(probes, Seen.OPEN)
+
+    node = {"metadata": {"name": "n1"}, "status": {"addresses": [{"type": "InternalIP", "address": "172.18.0.2"}]}}
+    kubectl = SimpleNamespace(list=lambda kind, **_more: [node] if kind == "nodes" else [WEB, DB])
+    monkeypatch.setattr(connections, "probe", answer)
+    monkeypatch.setattr(connections, "_checked", lambda _platform: expectation)
+    platform: Any = SimpleNamespace(world=world, cluster=SimpleNamespace(kubectl=kubectl), facts=None, random=lambda: random.Random(1))  # noqa: S311
+    found = between(platform, "shop", "bank")
+    assert {trial.whose for trial in found.plan.trials} == {"shop/web-5d8-x -> bank/db-0"}
+    assert set(asked) == {each for trial in found.plan.trials for each in (trial.probe, control(trial.probe))}
+    assert found.judge()[0] == [trial for trial in found.plan.trials if not trial.allowed]
 
 
 def test_opening_and_stranger_are_what_admission_lets_in() -> None:

@@ -15,7 +15,7 @@ from harness.live.ingress.acme import acme, challenged
 from harness.live.ingress.certificates import CLUSTER_ISSUER, asked, authority_of, certificate, issued_of, names_in, renew, signed_by
 from harness.live.ingress.hosts import first, is_platform, rows
 from harness.live.ingress.load import Load
-from harness.live.proofs import require
+from harness.live.proofs import CLOSED, require
 from harness.live.reach.run import RunError
 from harness.live.reach.wait import Waiter, WaitError
 from harness.live.red import observed
@@ -202,7 +202,7 @@ def challenge(edge: Edge, row: Row, server: Acme, within: float = ACME_BUDGET) -
         return "; ".join(part for part in wrong if part)
 
 
-@pytest.mark.proof(uses=("metallb-config",), breaks=("ingress-nginx",), seconds=400)
+@pytest.mark.proof(uses=("metallb-config", CLOSED), breaks=("ingress-nginx",), seconds=400)
 def test_challenge_is_solved_behind_the_ingress(platform: Platform, kubectl: Kubectl) -> None:
     edge, row = first(platform)
     way = platform.world.find("NetworkPolicy.networking.k8s.io", edge.service.namespace, "allow-egress-acme-solver-8089")

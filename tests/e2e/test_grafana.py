@@ -9,7 +9,7 @@ import pytest
 from harness.live import faults
 from harness.live.findings import NotEvaluatedError, expect
 from harness.live.plugin import WORLD
-from harness.live.proofs import require
+from harness.live.proofs import CLOSED, require
 from harness.live.reach.wait import Waiter, WaitError
 from harness.live.rules.metrics import GRAFANA_HEALTH, PANEL, SOURCE_HEALTH
 from harness.live.telemetry.grafana import SYSTEMS, asked_by, backend_of, grafana_of
@@ -69,7 +69,7 @@ def test_panels_show_no_error(platform: Platform, dashboard: str) -> None:
 
 
 @_GRAFANA
-@pytest.mark.proof(breaks=("grafana",), uses=("kube-prometheus-stack",))
+@pytest.mark.proof(breaks=("grafana",), uses=("kube-prometheus-stack", CLOSED))
 def test_data_source_out_of_reach_is_seen(platform: Platform, kubectl: Kubectl) -> None:
     grafana, source = grafana_of(platform), next(each for each in sources(platform.world) if each.type == "prometheus")
     name = "allow-grafana-to-prometheus-9090"

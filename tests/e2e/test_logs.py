@@ -11,6 +11,7 @@ import pytest
 import yaml
 from harness.live.faults import applied, maker, patched
 from harness.live.findings import NotEvaluatedError, expect
+from harness.live.proofs import CLOSED
 from harness.live.reach.wait import WaitError, wait
 from harness.live.rules.logs import AS_MODELLED, BUDGET, NEW_POD, NO_SECRET, RESTART
 from harness.live.telemetry.emit import a_pod_of, process, shell_image, writer
@@ -125,7 +126,7 @@ def test_a_restarted_shipper_loses_nothing(platform: Platform) -> None:
         )
 
 
-@pytest.mark.proof(breaks=("promtail",))
+@pytest.mark.proof(uses=(CLOSED,), breaks=("promtail",))
 def test_red_promtail_to_loki(platform: Platform) -> None:
     kubectl = platform.cluster.kubectl
     policy = platform.world.find("NetworkPolicy.networking.k8s.io", "promtail", "allow-egress-loki-3100")

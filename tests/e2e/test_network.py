@@ -10,6 +10,7 @@ from harness.live.findings import LiveError, NotEvaluatedError, expect
 from harness.live.network.connections import between, beyond, findings, look, opened, refused, still_refused, unknown_pods, webhooks
 from harness.live.network.flows import control
 from harness.live.network.netprobe import Seen, probe
+from harness.live.proofs import CLOSED
 from harness.live.rules.access import POD_KNOWN, POLICIES_REFUSE, TRIED, WEBHOOK_REACHED
 from harness.rules.net_intent import ANY
 
@@ -60,7 +61,7 @@ def test_connections_are_those_of_the_offline_matrix(platform: Platform) -> None
         raise LiveError(*wrong[:20])
 
 
-@pytest.mark.proof(breaks=(BROKEN,), seconds=300)
+@pytest.mark.proof(breaks=(BROKEN, CLOSED), seconds=300)
 def test_refusals_end_when_policies_allow(platform: Platform) -> None:
     found = platform.once(look)
     with beyond(found):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from harness.live.faults import maker, patched
 from harness.live.findings import NotEvaluatedError, expect
+from harness.live.proofs import CLOSED
 from harness.live.reach.wait import WaitError, wait
 from harness.live.rules.traces import ENRICHED, ONE_REQUEST, PROBES, REDACTED
 from harness.live.telemetry.emit import a_pod_of
@@ -88,7 +89,7 @@ def test_spans_of_probes_are_dropped(platform: Platform) -> None:
         expect(PROBES, COLLECTOR, not signals.tempo.spans(made.trace), found=f"a span with {key} {path} in Tempo", expected="dropped")
 
 
-@pytest.mark.proof(breaks=("opentelemetry", "ingress-nginx"), seconds=600, long=True)
+@pytest.mark.proof(uses=(CLOSED,), breaks=("opentelemetry", "ingress-nginx"), seconds=600, long=True)
 def test_red_the_collectors_ways_out(platform: Platform) -> None:
     """The collector to its three stores, and the trace's way through nginx. The application's log goes on."""
     signals = Signals(platform)
@@ -106,7 +107,7 @@ def test_red_the_collectors_ways_out(platform: Platform) -> None:
     platform.reds += together(hops, lambda: _look(signals))
 
 
-@pytest.mark.proof(breaks=("opentelemetry", "ingress-nginx", "promtail", "tenant-a"), seconds=600, long=True)
+@pytest.mark.proof(uses=(CLOSED,), breaks=("opentelemetry", "ingress-nginx", "promtail", "tenant-a"), seconds=600, long=True)
 def test_red_the_ways_to_the_collector(platform: Platform) -> None:
     """nginx to the collector, the application to the collector, containers to Promtail. A span that is handed to the collector directly goes on."""
     signals = Signals(platform)

@@ -16,6 +16,7 @@ from harness.live.bootstrap.vault_api import NAMESPACE
 from harness.live.faults import applied, deleted, maker
 from harness.live.findings import NotEvaluatedError, expect
 from harness.live.ground.vault import vault_of
+from harness.live.proofs import CLOSED
 from harness.live.reach.wait import WaitError, wait
 from harness.live.reach.web import Tls, request
 from harness.live.rules.secrets import AS_DECLARED, DENIAL_AUDITED, DYNAMIC, SEALED_ALERT, SNAPSHOT, STATIC, TENANT_DENIED, UNSEALED
@@ -208,7 +209,7 @@ def _same_in_the_pod(platform: Platform, secret: Brought, when: str) -> None:
         expect(STATIC, item, False, found=f"{when} the pod runs with another password than the Secret {secret.secret} holds", expected="the same")
 
 
-@pytest.mark.proof(uses=("tenant-a", "vault"), breaks=("vault-secrets-operator",), seconds=400)
+@pytest.mark.proof(uses=("tenant-a", "vault", CLOSED), breaks=("vault-secrets-operator",), seconds=400)
 def test_a_value_comes_through_the_operator_only(platform: Platform, cluster: Cluster, kubectl: Kubectl) -> None:
     if cluster.foreign:
         raise NotEvaluatedError("vault", "the way of the secrets operator", "the nodes of this cluster cannot be entered from here")

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 MARKER: Final = "proof(uses=(), breaks=(), seconds=300, long=False): what a live test relies on, what it breaks and mends, how long it may take"
 EACH: Final = "each(name=function): one test for each thing that a function of the cluster's build returns, by its name"
+#: What a proof uses that takes a NetworkPolicy away: that namespaces are closed by default, and nothing else lets in what it let in.
+CLOSED: Final = "cluster-baseline"
 #: The fixtures that a live test may take, besides its parameters.
 GIVEN: Final = frozenset({"platform", "cluster", "kubectl"})
 _SECONDS: Final = 300.0

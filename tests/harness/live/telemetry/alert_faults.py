@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.live import faults
 from harness.live.findings import NotEvaluatedError
+from harness.live.proofs import CLOSED
 from harness.live.reach.forwards import Client
 from harness.live.reach.run import RunError
 from harness.live.reach.wait import wait
@@ -321,7 +322,13 @@ BREAKS: Final[Mapping[str, tuple[str, ...]]] = {
     "pool": ("metallb-config",),
     "speaker": ("metallb", "ingress-nginx"),
 }
-USES: Final[Mapping[str, tuple[str, ...]]] = {"old-lines": ("loki",), "podinfo": ("tenant-a", "ingress-nginx"), "denied": ("kyverno", "policies-networking")}
+USES: Final[Mapping[str, tuple[str, ...]]] = {
+    "alertmanager-unreachable": (CLOSED,),
+    "denied": ("kyverno", "policies-networking"),
+    "nothing-scraped": (CLOSED,),
+    "old-lines": ("loki",),
+    "podinfo": ("tenant-a", "ingress-nginx"),
+}
 #: Alerts that no fault of minutes provokes, or that are proven elsewhere, and why.
 REASONS: Final = {
     "AcmeRequestsRefused": "twenty refusals of an ACME server within an hour",

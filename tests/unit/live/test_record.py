@@ -97,6 +97,15 @@ def test_the_run_that_made_the_cluster_keeps_its_record_for_later_ones(tmp_path:
     assert (len(record.complaints), list(record.steps)) == (2, ["flux-system/apps"])
 
 
+def test_what_happens_later_is_no_part_of_it(tmp_path: Path) -> None:
+    made = cluster(tmp_path, Answers(), made=True)
+    remember(made)
+    kept = (tmp_path / RECORD).read_text() + "\n"
+    (tmp_path / RECORD).write_text(kept)
+    remember(made)
+    assert (tmp_path / RECORD).read_text() == kept
+
+
 def test_a_later_run_takes_none(tmp_path: Path) -> None:
     remember(cluster(tmp_path, Answers(), made=False))
     assert remembered(cluster(tmp_path, Answers(), made=False)) is None

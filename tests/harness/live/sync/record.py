@@ -93,9 +93,12 @@ class Record:
 
 
 def remember(cluster: Cluster) -> None:
-    """Take the record of a cluster that this run made, and keep it. One that another run made has its record, or none; so has one that cannot be asked."""
+    """Take the record of a cluster that this run made, once, and keep it: an upgrade later is no way up from empty.
+
+    A cluster that another run made has its record, or none; so has one that cannot be asked.
+    """
     path = cluster.folder / RECORD
-    if cluster.made:
+    if cluster.made and remembered(cluster) is None:
         path.unlink(missing_ok=True)
         with suppress(RunError):
             path.write_text(taken(cluster.kubectl).text(), encoding="utf-8")

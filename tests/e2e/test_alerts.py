@@ -62,7 +62,7 @@ def test_fault_makes_its_alerts_active(platform: Platform, name: str) -> None:
     provoke(platform, fault.what, fault.breaking(platform), provocation, within=fault.within, comes_back=fault.comes_back, flow=flow)
 
 
-@pytest.mark.proof(seconds=600)
+@pytest.mark.proof(uses=("sealed-secrets",), seconds=600)
 def test_alerts_reach_the_receivers_of_their_routes(platform: Platform, cluster: Cluster, kubectl: Kubectl) -> None:
     if cluster.foreign:
         raise NotEvaluatedError(ALWAYS, "test receiver", "its receivers' addresses are not changed on a cluster that is not of this run")

@@ -129,7 +129,7 @@ def test_open_access_list_is_seen(platform: Platform, kubectl: Kubectl) -> None:
     )
 
 
-@pytest.mark.proof(breaks=("operator-ui", "operator-ui-alertmanager"))
+@pytest.mark.proof(uses=("sealed-secrets",), breaks=("operator-ui", "operator-ui-alertmanager"))
 def test_password_is_asked_for(platform: Platform, kubectl: Kubectl) -> None:
     edge, row = first(platform, "VirtualServer", LOGIN)
     policy = next(policies(platform.world, row.listener.item, LOGIN))

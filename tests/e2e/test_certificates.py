@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import secrets
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from harness.live.ingress.hosts import first, is_platform, rows
 from harness.live.ingress.load import Load
 from harness.live.proofs import CLOSED, require
 from harness.live.reach.run import RunError
-from harness.live.reach.wait import Waiter, WaitError
+from harness.live.reach.wait import Waiter, WaitError, WaitTimeoutError, wait
 from harness.live.red import observed
 from harness.live.rules.ingress import ACME, ISSUES, REFUSED, RENEWS
 from harness.live.sync.readiness import Key
@@ -40,6 +41,8 @@ SHORT = 8
 #: Seconds for a certificate of an ACME server: a solver pod has to start, and nginx to hear of it.
 ACME_BUDGET = 60
 ACME_SHORT = 45
+#: Seconds in which nginx shows a certificate that it was given.
+LOADED = 20
 #: Requests a second while a certificate is renewed.
 PACE = 10
 POLICY = "ValidatingPolicy.policies.kyverno.io"
@@ -192,12 +195,19 @@ def challenge(edge: Edge, row: Row, server: Acme, within: float = ACME_BUDGET) -
     kubectl = edge.platform.cluster.kubectl
     ingress, body = challenged(row.listener.item, server.host, name)
     with applied(kubectl, ingress), certificate(kubectl, body, within=within) as found:
-        shown = x509.load_der_x509_certificate(edge.ask(server.host).certificate)
+
+        def shown() -> int:
+            return x509.load_der_x509_certificate(edge.ask(server.host).certificate).serial_number
+
+        # nginx takes a moment to load what it was given.
+        with suppress(WaitTimeoutError):
+            wait(lambda: shown() == found.serial, timeout=LOADED, delay=0.5)
+        serial = shown()
         trusted = signed_by(found.certificate, found.chain) and signed_by(found.chain[-1], server.roots())
         wrong = [
             "" if trusted else f"signed by {found.certificate.issuer.rfc4514_string()}, not by the ACME server's authority",
             "" if names_in(found.certificate) == (server.host,) else f"names {', '.join(names_in(found.certificate))}",
-            "" if shown.serial_number == found.serial else f"the listener shows serial {shown.serial_number:x}, the Secret has {found.serial:x}",
+            "" if serial == found.serial else f"the listener shows serial {serial:x}, the Secret has {found.serial:x}",
         ]
         return "; ".join(part for part in wrong if part)
 

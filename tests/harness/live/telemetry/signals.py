@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from harness.live.telemetry.stores import Span
 
 _BILLION: Final = 1_000_000_000
+#: Seconds in which a pod that was replaced answers.
+_REPLACED: Final = 30.0
 #: The two that make spans of a request, as they call themselves.
 INGRESS, APPLICATION = "ingress-nginx", "podinfo"
 #: What requests are sent with: few others are, so that theirs is a series of its own, in whose few exemplars it does not get lost among a load.
@@ -88,14 +90,16 @@ class Signals:
         self.collector = Client(platform.forwards, "svc/opentelemetry-collector", 4318, "opentelemetry")
 
     def send(self, path: str = "/headers", *, method: str = METHOD) -> Trace:
-        """One HTTPS request from outside, as part of a new trace. Raises WebError when it is not answered with 200."""
-        made = begin()
-        answer = request(
-            self._address, self.host, path, method=method, headers={"traceparent": made.header}, tls=Tls(self._authority.authority if self._authority else None)
-        )
-        if answer.status != 200:
-            raise WebError(f"{self.host}{path}: status {answer.status}")
-        return made
+        """One HTTPS request from outside, as part of a new trace. Raises WebError when none is answered with 200, although pods may just have been replaced."""
+        tls, start = Tls(self._authority.authority if self._authority else None), self._clock.now()
+        while True:
+            made = begin()
+            answer = request(self._address, self.host, path, method=method, headers={"traceparent": made.header}, tls=tls)
+            if answer.status == 200:
+                return made
+            if self._clock.now() - start > _REPLACED:
+                raise WebError(f"{self.host}{path}: status {answer.status}")
+            self._clock.sleep(1.0)
 
     def hand_over(self, span: Mapping[str, Any], *, service: str) -> None:
         """Give the collector a span over OTLP/HTTP. Raises WebError when it does not take it."""

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from harness.live.ground.cluster import Cluster
     from harness.live.ground.overlay import Beside
     from harness.live.reach.kubectl import Kubectl
-    from harness.model import Object
+    from harness.model import Link, Object
 
 T = TypeVar("T")
 #: What ``--phase`` can name: a run stops after it.
@@ -295,9 +295,21 @@ def left_out(world: World, choice: Choice) -> set[tuple[str, str]]:
     """The Kustomizations that a choice does without. Raises OverlayError for names that are none."""
     out = closed(world, choice.without)
     if choice.only:
-        kept = needed(world, choice.only)
+        applier = _installer(world)
+        # Nothing comes up without Flux itself.
+        kept = needed(world, (*choice.only, *([applier.name] if applier is not None else ())))
         out |= {(item.namespace, item.name) for item in world.of(KUSTOMIZATION)} - kept
     return out
+
+
+def _controller(world: World) -> Object | None:
+    return next((item for item in world.of(_DEPLOYMENT) if item.name == _CONTROLLER), None)
+
+
+def _installer(world: World) -> Link | None:
+    """What installs Flux in a world; None when nothing does."""
+    controller = _controller(world)
+    return controller.applier if controller is not None else None
 
 
 def flux_objects(world: World) -> list[Object]:
@@ -306,8 +318,7 @@ def flux_objects(world: World) -> list[Object]:
     Raises:
         OverlayError: the cluster does not install Flux, or its manifests are not at hand.
     """
-    controller = next((item for item in world.of(_DEPLOYMENT) if item.name == _CONTROLLER), None)
-    applier = controller.applier if controller is not None else None
+    controller, applier = _controller(world), _installer(world)
     if controller is None or applier is None:
         raise OverlayError(f"no Kustomization of {world.cluster.name} installs Flux: there is no Deployment {_CONTROLLER}")
     if controller.origin.elided:

@@ -24,8 +24,8 @@ from harness.live.bootstrap.sealing import Pair, keys_of, new_pair, restore
 from harness.live.diagnose import explain
 from harness.live.faults import TEMPORARY, leftovers
 from harness.live.ground.beside import IMAGE, Container, host_of, publish
-from harness.live.ground.cluster import CannotRunError
 from harness.live.ground.facts import Facts, facts_of, subnet_of
+from harness.live.ground.flux import flux_objects, installer
 from harness.live.ground.oci import Registry
 from harness.live.ground.overlay import SOURCES, Overlay, OverlayError, closed, needed, overlay
 from harness.live.ground.proof import differences, rebuilt
@@ -50,13 +50,11 @@ if TYPE_CHECKING:
     from harness.live.ground.cluster import Cluster
     from harness.live.ground.overlay import Beside
     from harness.live.reach.kubectl import Kubectl
-    from harness.model import Link, Object
+    from harness.model import Object
 
 T = TypeVar("T")
 #: What ``--phase`` can name: a run stops after it.
 PHASES: Final = ("cluster", "registry", "overlay", "flux", "key", "sync", "ready")
-_DEPLOYMENT: Final = "Deployment.apps"
-_CONTROLLER: Final = "kustomize-controller"
 _ROLLOUT: Final = 300.0
 #: The kinds whose changes are worth a look before its time.
 _RUNG_BY: Final = KINDS[:2]
@@ -295,37 +293,11 @@ def left_out(world: World, choice: Choice) -> set[tuple[str, str]]:
     """The Kustomizations that a choice does without. Raises OverlayError for names that are none."""
     out = closed(world, choice.without)
     if choice.only:
-        applier = _installer(world)
+        applier = installer(world)
         # Nothing comes up without Flux itself.
         kept = needed(world, (*choice.only, *([applier.name] if applier is not None else ())))
         out |= {(item.namespace, item.name) for item in world.of(KUSTOMIZATION)} - kept
     return out
-
-
-def _controller(world: World) -> Object | None:
-    return next((item for item in world.of(_DEPLOYMENT) if item.name == _CONTROLLER), None)
-
-
-def _installer(world: World) -> Link | None:
-    """What installs Flux in a world; None when nothing does."""
-    controller = _controller(world)
-    return controller.applier if controller is not None else None
-
-
-def flux_objects(world: World) -> list[Object]:
-    """The objects of Flux itself, namespaces and definitions first, without NetworkPolicies: those close before the ones that open are there.
-
-    Raises:
-        OverlayError: the cluster does not install Flux, or its manifests are not at hand.
-    """
-    controller, applier = _controller(world), _installer(world)
-    if controller is None or applier is None:
-        raise OverlayError(f"no Kustomization of {world.cluster.name} installs Flux: there is no Deployment {_CONTROLLER}")
-    if controller.origin.elided:
-        raise CannotRunError("Flux's manifests are not at hand, only what the lock keeps of them: put them into the folder that --charts names")
-    first = {"Namespace": 0, "CustomResourceDefinition": 1}
-    own = [item for item in world.objects if item.applier == applier and item.kind != "NetworkPolicy"]
-    return sorted(own, key=lambda item: (first.get(item.kind, 2), item.id))
 
 
 def _vault(platform: Platform, choice: Choice) -> VaultUp | None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from harness.flux.kinds import KUSTOMIZATION
 from harness.flux.workspace import Options, Workspace
 from harness.live import bringup
 from harness.live.account import Span
@@ -22,7 +21,6 @@ from harness.live.ground.overlay import Beside, OverlayError, mirrored
 from harness.live.reach.run import Output, RunError
 from harness.live.reach.wait import WaitTimeoutError
 from harness.live.sync.readiness import Key, Tree
-from harness.model import Link
 from unit.live.fakes import Time, condition
 
 if TYPE_CHECKING:
@@ -293,11 +291,3 @@ def test_what_proofs_share_is_made_once(world: World) -> None:
 
     assert made.once(look) == made.once(look) == made.random().randrange(1000)
     assert len(calls) == 1
-
-
-def test_flux_itself_is_always_brought_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = {item.name for item in world.of(KUSTOMIZATION)}
-    first, other = sorted(names)[:2]
-    assert ("flux-system", other) in bringup.left_out(world, Choice(only=(first,)))
-    monkeypatch.setattr(bringup, "_installer", lambda _world: Link("Kustomization", "flux-system", other))
-    assert ("flux-system", other) not in bringup.left_out(world, Choice(only=(first,)))

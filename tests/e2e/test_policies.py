@@ -330,17 +330,10 @@ def test_policies_hold_while_kyverno_is_down(platform: Platform, kubectl: Kubect
             holds = verdict.policy == policy and (verdict.outcome is Outcome.ALLOWED) == (not policy)
             expect(FAILS_CLOSED, cluster, holds, found=f"{what}: {verdict}", expected=f"denied by {policy}" if policy else "let through")
 
-        nowhere = {
-            "spec": {
-                "strategy": {"type": "Recreate", "rollingUpdate": None},
-                "template": {"spec": {"nodeSelector": {"plimsoll.example.com/nowhere": "true"}}},
-            }
-        }
-
         @contextmanager
         def down() -> Iterator[None]:
             # Scaled to 0, it takes its webhooks with it on its way out, and nothing is asked any more: see docs/operations.md. A crash leaves them.
-            with faults.patched(kubectl, "deployments.apps", "kyverno-admission-controller", "kyverno", nowhere, suspending=(RELEASE,)):
+            with faults.without_node(kubectl, "deployments.apps", "kyverno-admission-controller", "kyverno", suspending=(RELEASE,)):
                 yield
                 for home in ("kube-system", "kyverno"):
                     held(f"a pod in {home}, which Kyverno never sees", verdict_of(podlevels.ask(api, home, pod, STAGEHAND)))

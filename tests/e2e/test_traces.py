@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
-from harness.live.faults import maker, patched
+from harness.live.faults import maker, patched, without_node
 from harness.live.findings import NotEvaluatedError, expect
 from harness.live.proofs import CLOSED
 from harness.live.reach.wait import WaitError, wait
@@ -175,9 +175,8 @@ def _shut(platform: Platform, namespace: str, policy: str, workload: str) -> Ite
 def _unshipped(platform: Platform) -> Iterator[None]:
     """No shipper on any node."""
     item = _found(platform, "DaemonSet.apps", "promtail", "promtail")
-    nowhere = {"spec": {"template": {"spec": {"nodeSelector": {"plimsoll.example.com/proof": "nowhere"}}}}}
     kubectl = platform.cluster.kubectl
-    with patched(kubectl, "daemonsets.apps", item.name, item.namespace, nowhere, suspending=maker(item)):
+    with without_node(kubectl, "daemonsets.apps", item.name, item.namespace, suspending=maker(item)):
         # It sends what it has before it ends.
         wait(lambda: not kubectl.list("pods", namespace=item.namespace), timeout=60, what="the shipper to be gone")
         yield

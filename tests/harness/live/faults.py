@@ -22,6 +22,7 @@ from harness.live.sync.reconcile import REQUESTED, look, plural, quiet, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from harness.live.reach.kubectl import Kubectl
     from harness.model import Object
@@ -143,6 +144,15 @@ def scaled(kubectl: Kubectl, kind: str, name: str, namespace: str, replicas: int
     """A Deployment or StatefulSet with another number of replicas."""
     with patched(kubectl, kind, name, namespace, {"spec": {"replicas": replicas}}, suspending=suspending):
         yield
+
+
+def without_node(kubectl: Kubectl, kind: str, name: str, namespace: str, *, suspending: Iterable[Key] = ()) -> AbstractContextManager[None]:
+    """A Deployment or DaemonSet that finds no node: its pods go, and it wants as many as before."""
+    spec: dict[str, Any] = {"template": {"spec": {"nodeSelector": {"plimsoll.example.com/nowhere": "true"}}}}
+    if kind == "deployments.apps":
+        # Else the old pod stays until a new one runs.
+        spec["strategy"] = {"type": "Recreate", "rollingUpdate": None}
+    return patched(kubectl, kind, name, namespace, {"spec": spec}, suspending=suspending)
 
 
 @contextmanager

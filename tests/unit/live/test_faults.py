@@ -8,7 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from harness.live.faults import LABEL, SUSPENDED, applied, bare, deleted, leftovers, marked_as_temporary, patched, reverse, scaled, stopped, suspended
+from harness.live.faults import (
+    LABEL,
+    SUSPENDED,
+    applied,
+    bare,
+    deleted,
+    leftovers,
+    marked_as_temporary,
+    patched,
+    reverse,
+    scaled,
+    stopped,
+    suspended,
+    without_node,
+)
 from harness.live.reach.kubectl import Kubectl
 from harness.live.reach.run import Output, RunError
 from harness.live.reach.wait import WaitTimeoutError
@@ -252,3 +266,14 @@ def test_what_does_not_stop_is_an_error_and_put_back(status: dict[str, int]) -> 
     with pytest.raises(WaitTimeoutError, match="the end of apps/web"), stopped(server.kubectl, "deployments.apps", "web", "apps", within=0.01):
         raise AssertionError("the block must not run")
     assert server.objects["deployment", "apps", "web"]["spec"]["replicas"] == 2
+
+
+@pytest.mark.parametrize(("kind", "strategy"), [("Deployment", {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}), ("DaemonSet", None)])
+def test_what_finds_no_node_finds_one_again(kind: str, strategy: dict[str, Any] | None) -> None:
+    spec = {"template": {"spec": {"nodeSelector": {"os": "linux"}}}} | ({"strategy": strategy} if strategy else {})
+    server = Server(thing(kind, "web", spec=spec))
+    with without_node(server.kubectl, f"{kind.lower()}s.apps", "web", "apps"):
+        inside = server.objects[kind.lower(), "apps", "web"]["spec"]
+        assert "plimsoll.example.com/nowhere" in inside["template"]["spec"]["nodeSelector"]
+        assert inside.get("strategy", {}).get("type") == ("Recreate" if strategy else None)
+    assert server.objects[kind.lower(), "apps", "web"]["spec"] == spec

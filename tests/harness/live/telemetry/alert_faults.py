@@ -88,8 +88,7 @@ def _no_alertmanager(platform: Platform) -> Any:
 
 def _no_speaker(platform: Platform) -> Any:
     kubectl, release = platform.cluster.kubectl, Key("HelmRelease", "metallb-system", "metallb")
-    nowhere = {"spec": {"template": {"spec": {"nodeSelector": {"plimsoll.example.com/nowhere": "true"}}}}}
-    return faults.patched(kubectl, "daemonsets.apps", "metallb-speaker", "metallb-system", nowhere, suspending=[release])
+    return faults.without_node(kubectl, "daemonsets.apps", "metallb-speaker", "metallb-system", suspending=[release])
 
 
 def _watchdog(platform: Platform) -> Flow:

@@ -100,30 +100,34 @@ def test_issuer_that_cannot_sign_is_seen(platform: Platform, kubectl: Kubectl, i
     platform.red(f"Certificate -> ClusterIssuer {issuer.name}", fault, breaking, lambda: issue(platform, issuer, SHORT))
 
 
+def shown(edge: Edge, host: str) -> int:
+    """The serial of the certificate that the listener shows for a host."""
+    return x509.load_der_x509_certificate(edge.ask(host).certificate).serial_number
+
+
 def reaches(platform: Platform, edge: Edge, row: Row, within: float = BUDGET) -> str:
     """Renew the certificate of a host while it is asked all the time. Empty text when the listener shows the new one and no request failed."""
     kubectl, host, item = platform.cluster.kubectl, row.listener.host, row.certificate
     if item is None or row.listener.secret is None:
         raise NotEvaluatedError(host, "renewal", "no Certificate makes its Secret")
 
-    def served() -> int:
-        return x509.load_der_x509_certificate(edge.ask(host).certificate).serial_number
-
     def ask() -> str:
         status = edge.ask(host).status
         return f"status {status}" if status >= 500 else ""
 
-    before = served()
+    before = shown(edge, host)
     namespace, secret = row.listener.secret
     with Load(ask, pace=PACE) as load:
         renew(kubectl, item.name, item.namespace)
         try:
-            Waiter(served, "serial {:x}".format).wait(lambda serial: serial != before, successes=3, timeout=within, what=f"a new certificate of {host}")
+            Waiter(lambda: shown(edge, host), "serial {:x}".format).wait(
+                lambda serial: serial != before, successes=3, timeout=within, what=f"a new certificate of {host}"
+            )
         except WaitError as error:
             return str(error)
     made = issued_of(kubectl.json("get", "secrets", secret, f"--namespace={namespace}")).serial
-    if made != served():
-        return f"the listener shows serial {served():x}, the Secret has {made:x}"
+    if made != shown(edge, host):
+        return f"the listener shows serial {shown(edge, host):x}, the Secret has {made:x}"
     return str(load) if load.failures else ""
 
 
@@ -195,14 +199,10 @@ def challenge(edge: Edge, row: Row, server: Acme, within: float = ACME_BUDGET) -
     kubectl = edge.platform.cluster.kubectl
     ingress, body = challenged(row.listener.item, server.host, name)
     with applied(kubectl, ingress), certificate(kubectl, body, within=within) as found:
-
-        def shown() -> int:
-            return x509.load_der_x509_certificate(edge.ask(server.host).certificate).serial_number
-
         # nginx takes a moment to load what it was given.
         with suppress(WaitTimeoutError):
-            wait(lambda: shown() == found.serial, timeout=LOADED, delay=0.5)
-        serial = shown()
+            wait(lambda: shown(edge, server.host) == found.serial, timeout=LOADED, delay=0.5)
+        serial = shown(edge, server.host)
         trusted = signed_by(found.certificate, found.chain) and signed_by(found.chain[-1], server.roots())
         wrong = [
             "" if trusted else f"signed by {found.certificate.issuer.rfc4514_string()}, not by the ACME server's authority",

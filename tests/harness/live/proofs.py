@@ -21,9 +21,12 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from harness.flux.kinds import KUSTOMIZATION
-from harness.live.findings import NotEvaluatedError
+from harness.live.findings import LiveError, NotEvaluatedError
 from harness.live.jobs import ALL, Job, Jobs, Needs
-from harness.live.sync.readiness import State, status_of
+from harness.live.reach.wait import Clock, Waiter, WaitError
+from harness.live.rules.ground import COMES_BACK
+from harness.live.sync.readiness import Key, State, Status, status_of
+from harness.live.sync.reconcile import ask, look
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,6 +40,8 @@ CLOSED: Final = "cluster-baseline"
 #: The fixtures that a live test may take, besides its parameters.
 GIVEN: Final = frozenset({"platform", "cluster", "kubectl"})
 _SECONDS: Final = 300.0
+#: Seconds in which something that failed meanwhile is ready again.
+_BACK: Final = 180.0
 _KNOWN: Final = frozenset({"uses", "breaks", "seconds", "long"})
 
 
@@ -140,8 +145,13 @@ def _parameters(item: pytest.Function) -> Mapping[str, object]:
     return item.callspec.params if hasattr(item, "callspec") else {}
 
 
-def require(platform: Platform, *systems: str) -> None:
-    """Raise NotEvaluatedError when one of the Kustomizations is not in the cluster, was left out, or is not ready: what they do cannot be judged then."""
+def require(platform: Platform, *systems: str, clock: Clock | None = None) -> None:
+    """See that Kustomizations can be relied on: what they do cannot be judged otherwise. One that failed since the run began is waited for.
+
+    Raises:
+        NotEvaluatedError: one is not in the cluster, was left out, or never was ready.
+        LiveError: LIV106, one was ready when the run began, and is not again.
+    """
     if not systems:
         return
     if not platform.reached("ready"):
@@ -151,9 +161,28 @@ def require(platform: Platform, *systems: str) -> None:
     for name in systems:
         if name in left or name not in known:
             raise NotEvaluatedError(name, "live proof", "left out of this run" if name in left else "this cluster has no such Kustomization")
-        body = platform.cluster.kubectl.get("kustomizations.kustomize.toolkit.fluxcd.io", name, known[name].namespace)
-        status = status_of(body or {})
+        key = Key("Kustomization", known[name].namespace, name)
+        status = status_of(look(platform.cluster.kubectl, key))
         # One that is suspended, at work again, or waits to take a newer revision was ready: only what failed, or never was, cannot be relied on.
         never = status.state in (State.PROGRESSING, State.WAITING) and not status.revision
-        if body is None or never or status.state in (State.FAILED, State.ABSENT):
-            raise NotEvaluatedError(name, "live proof", f"it is not ready: {status.message or 'it is not there'}"[:200])
+        if never or status.state in (State.FAILED, State.ABSENT):
+            began = platform.tree.statuses.get(key) if platform.tree is not None else None
+            if began is None or began.state is not State.READY:
+                raise NotEvaluatedError(name, "live proof", f"it is not ready: {status.message or 'it is not there'}"[:200])
+            _come_back(platform, key, clock or Clock())
+
+
+def _come_back(platform: Platform, key: Key, clock: Clock) -> None:
+    """Wait for what was ready: a fault elsewhere met Flux at work on it, and Flux looks again only after its retryInterval."""
+
+    def again() -> Status:
+        status = status_of(look(platform.cluster.kubectl, key))
+        if status.state is State.FAILED:
+            ask(platform.cluster.kubectl, key)
+        return status
+
+    try:
+        Waiter(again, clock=clock).wait(lambda status: status.state in (State.READY, State.SUSPENDED), successes=1, timeout=_BACK, delay=5)
+    except WaitError as error:
+        found = f"{error.status}, for more than {_BACK:g} s"
+        raise LiveError(COMES_BACK.finding(str(key), found, "ready, as when the run began")) from error

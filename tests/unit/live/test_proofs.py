@@ -10,9 +10,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from harness.live.findings import NotEvaluatedError
+from harness.live.findings import LiveError, NotEvaluatedError
 from harness.live.jobs import Job, Needs
 from harness.live.proofs import ordered, require
+from harness.live.sync.readiness import Tree
+from unit.live.fakes import Time
 
 ROOT = Path(__file__).parents[3]
 CONFTEST = """\
@@ -134,16 +136,23 @@ def test_what_cannot_be_meant_is_said_before_anything_runs(tmp_path: Path, body:
     assert reason in text
 
 
-def platform(ready: str, *, left: tuple[str, ...] = (), revision: str = "x", reason: str = "HealthCheckFailed") -> Any:
-    """A platform with one Kustomization, whose condition Ready is as given."""
+def kustomization(ready: str, revision: str = "x", reason: str = "HealthCheckFailed") -> dict[str, Any]:
+    """A Kustomization whose condition Ready is as given."""
     condition = {"type": "Ready", "status": ready, "reason": reason, "message": "timeout waiting for StatefulSet/loki"}
-    body = {"kind": "Kustomization", "metadata": {"name": "loki", "namespace": "flux-system", "generation": 1}, "spec": {}}
+    body: dict[str, Any] = {"kind": "Kustomization", "metadata": {"name": "loki", "namespace": "flux-system", "generation": 1}, "spec": {}}
     body["status"] = {"observedGeneration": 1, "conditions": [condition], "lastAppliedRevision": revision}
+    return body
+
+
+def platform(ready: str, *, left: tuple[str, ...] = (), revision: str = "x", reason: str = "HealthCheckFailed", began: str = "") -> Any:
+    """A platform with one Kustomization. ``began``: its condition Ready at the end of the bring-up; none: it was not waited for."""
+    body = kustomization(ready, revision, reason)
     kubectl = SimpleNamespace(get=lambda kind, name, namespace: body)
     item = SimpleNamespace(name="loki", namespace="flux-system")
     world = SimpleNamespace(of=lambda kind: [item], cluster=SimpleNamespace(name="kind"))
     overlay = SimpleNamespace(left_out=[f"flux-system/{name}" for name in left])
-    return SimpleNamespace(world=world, overlay=overlay, cluster=SimpleNamespace(kubectl=kubectl), reached=lambda phase: True, phase="ready")
+    tree = Tree([kustomization(began)]) if began else None
+    return SimpleNamespace(world=world, overlay=overlay, cluster=SimpleNamespace(kubectl=kubectl), reached=lambda phase: True, phase="ready", tree=tree)
 
 
 def test_what_is_ready_can_be_relied_on() -> None:
@@ -158,16 +167,51 @@ def test_what_is_ready_can_be_relied_on() -> None:
     ("given", "system", "reason"),
     [
         (platform("False"), "loki", "it is not ready: timeout waiting for StatefulSet/loki"),
+        (platform("False", began="False"), "loki", "it is not ready: timeout waiting for StatefulSet/loki"),
         (platform("Unknown", revision=""), "loki", "it is not ready: timeout waiting for StatefulSet/loki"),
         (platform("False", revision="", reason="DependencyNotReady"), "loki", "it is not ready: timeout waiting for StatefulSet/loki"),
         (platform("True", left=("loki",)), "loki", "left out of this run"),
         (platform("True"), "tempo", "this cluster has no such Kustomization"),
     ],
-    ids=["failed", "never", "never-begun", "left-out", "unknown"],
+    ids=["failed", "from-the-start", "never", "never-begun", "left-out", "unknown"],
 )
 def test_what_is_not_there_is_not_evaluated(given: Any, system: str, reason: str) -> None:
     with pytest.raises(NotEvaluatedError, match=f"{system}: live proof: {reason}"):
         require(given, system)
+
+
+class Healing:
+    """A Kustomization that failed, and is whatever comes next, one look after the other. It counts how often Flux is asked to look."""
+
+    def __init__(self, *ready: str) -> None:
+        self.ready = list(ready)
+        self.asked = 0
+
+    def get(self, _kind: str, _name: str, _namespace: str) -> dict[str, Any]:
+        return kustomization(self.ready.pop(0) if len(self.ready) > 1 else self.ready[0])
+
+    def __call__(self, *words: str) -> str:
+        assert words[:4] == ("annotate", "--overwrite", "kustomizations.kustomize.toolkit.fluxcd.io", "loki")
+        self.asked += 1
+        return ""
+
+
+def test_what_failed_meanwhile_is_waited_for() -> None:
+    given, healing = platform("False", began="True"), Healing("False", "False", "Unknown", "False", "True")
+    given.cluster.kubectl = healing
+    require(given, "loki", clock=Time().clock)
+    # At each look that finds it failed, and not while Flux is at work.
+    assert healing.asked == 2
+    assert healing.ready == ["True"]
+
+
+def test_what_does_not_come_back_is_a_finding() -> None:
+    given, time = platform("False", began="True"), Time()
+    given.cluster.kubectl = Healing("False")
+    with pytest.raises(LiveError, match="LIV106") as error:
+        require(given, "loki", clock=time.clock)
+    assert "timeout waiting for StatefulSet/loki" in str(error.value)
+    assert time.clock.now() >= 170
 
 
 def test_what_keeps_many_waiting_comes_first_and_what_keeps_all_waiting_last() -> None:

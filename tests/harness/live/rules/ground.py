@@ -37,3 +37,9 @@ MENDED: Final = LiveRule(
     why="a platform that does not come back from a fault is not the one that was promised; and what follows would run on a broken one",
     fix="see what keeps the hop from coming back; the diagnostics bundle has its events and logs",
 )
+COMES_BACK: Final = LiveRule(
+    id="LIV106",
+    title="what was ready when the run began is ready, or is so again within minutes, when a proof needs it",
+    why="faults come and go elsewhere: what one of them left broken is no part that this run could not look at, but a platform that does not heal",
+    fix="see what its condition Ready says, and which proof ended shortly before; a proof has to mend what it breaks",
+)

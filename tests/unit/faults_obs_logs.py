@@ -21,6 +21,7 @@ FAULTS = (
     fault("namespace-without-a-sample", "OBS404", INTENT, "    - workload: Deployment/sealed-secrets/sealed-secrets-controller\n", "    - workload: Deployment/cert-manager/cert-manager-webhook\n", where=INTENT),
     fault("retention-that-nothing-enforces", "OBS405", LOKI, "        retention_enabled: true\n", "        retention_enabled: false\n", "retention_period: ${LOKI_RETENTION}", charts=True),
     fault("client-of-another-port", "OBS406", PROMTAIL, "http://loki.loki.svc:3100/", "http://loki.loki.svc:3101/", "- url: http://loki.loki.svc:3101/loki/api/v1/push"),
+    fault("ended-pods-not-read", "OBS407", PROMTAIL, "                # A pod may opt out.\n", "                - source_labels: [__meta_kubernetes_pod_phase]\n                  regex: Succeeded|Failed\n                  action: drop\n", "- source_labels: [__meta_kubernetes_pod_phase]"),
     fault("exporter-that-nobody-declares", "OBS501", COLLECTOR, "              - otlp_grpc/tempo\n", "              - otlp_grpc/tempoo\n", "- otlp_grpc/tempoo"),
     fault("file-that-is-not-mounted", "OBS501", COLLECTOR, "ca_file: /etc/otelcol/ca/ca.crt", "ca_file: /etc/otelcol/ca.crt", "ca_file: /etc/otelcol/ca.crt"),
     fault("batch-before-the-limiter", "OBS502", COLLECTOR, "            processors:\n              - memory_limiter\n              - k8s_attributes\n", "            processors:\n              - k8s_attributes\n              - memory_limiter\n", "- memory_limiter"),

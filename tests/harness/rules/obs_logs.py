@@ -39,8 +39,7 @@ def _stores(world: World) -> tuple[ConfigText, ...]:
 def _streams(world: World) -> tuple[tuple[ConfigText, Shipper, Stream], ...]:
     """Every stream of the cluster, by the configuration that reads it."""
     discovery = scraping(world).discovery
-    pods = [pod for namespace in sorted(discovery.pods) for pod in discovery.pods[namespace]]
-    return tuple((config, shipper, stream) for config, shipper in shippers(world) for stream in shipper.streams(discovery, pods))
+    return tuple((config, shipper, stream) for config, shipper in shippers(world) for stream in shipper.streams(discovery, discovery.all_pods))
 
 
 def not_evaluated(world: World) -> Iterator[NotEvaluated]:
@@ -222,6 +221,24 @@ def client_leads_somewhere(world: World) -> Iterator[Violation]:
                 yield Violation(f"url: {url}: {found}", "a Service, a port of it, and policies that let the shipper through", config.locate(*at, "url"))
             elif not url.split("?")[0].endswith(("/loki/api/v1/push", "/api/prom/push")):
                 yield Violation(f"url: {url}", "the path /loki/api/v1/push", config.locate(*at, "url"))
+
+
+@OBS.rule(
+    "OBS407",
+    title="the log shipper reads pods that have ended too",
+    why=(
+        "discovery hands on what it saw only every five seconds (Prometheus discovery/manager.go): a pod that lives shorter has ended by then, "
+        "and its log, which says why, is never read; nor is that of one that ended while the shipper restarted"
+    ),
+    fix="do not drop by __meta_kubernetes_pod_phase: what has ended and was read costs nothing more, and goes with its pod",
+    scope=Clusters(),
+    controls=("NIST-AU-12",),
+)
+def ended_pods_are_read(world: World) -> Iterator[Violation]:
+    discovery = scraping(world).discovery
+    for config, shipper in shippers(world):
+        for at, phase in shipper.ended(discovery, discovery.all_pods):
+            yield Violation(f"a pod in phase {phase} is dropped", "containers read whatever the phase of their pod", config.locate(*at))
 
 
 RULES: Final = tuple(OBS.rules)

@@ -122,6 +122,11 @@ class Discovery:
         return found
 
     @cached_property
+    def all_pods(self) -> list[Pod]:
+        """The pods of every namespace, in the order of their names."""
+        return [pod for namespace in sorted(self.pods) for pod in self.pods[namespace]]
+
+    @cached_property
     def services(self) -> dict[str, list[Service]]:
         """The services by namespace; those that the cluster makes itself where none of the same name is in Git."""
         found: dict[str, list[Service]] = defaultdict(list)

@@ -107,8 +107,7 @@ def numbers(entries: Iterable[Entry], mark: str) -> list[int]:
 def _streams(world: World, workload: str) -> tuple[Shipper, list[Stream]]:
     for _, shipper in shippers(world):
         discovery = scraping(world).discovery
-        pods = [pod for namespace in sorted(discovery.pods) for pod in discovery.pods[namespace]]
-        streams = [stream for stream in shipper.streams(discovery, pods) if stream.workload == workload]
+        streams = [stream for stream in shipper.streams(discovery, discovery.all_pods) if stream.workload == workload]
         if streams:
             return shipper, streams
     raise NotEvaluatedError(workload, "lines of log", "the shipper's configuration is not at hand, or does not read it")

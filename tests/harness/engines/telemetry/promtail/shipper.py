@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from harness.engines.telemetry.promtail.entry import PipelineError
 from harness.engines.telemetry.promtail.pipeline import Fate, Pipeline, stages_of
 from harness.engines.telemetry.relabel import RelabelError, Step, read_step, relabel
-from harness.model.shapes import items, mapping, text
+from harness.model.shapes import items, mapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -91,13 +91,12 @@ class Shipper:
     def streams(self, discovery: Discovery, pods: Iterable[Pod]) -> list[Stream]:
         """The containers of some pods that are read by what discovers pods, once for each scrape configuration."""
         found: dict[tuple[str, str, int], Stream] = {}
-        scrapes = [each for each in self._scrapes if any(text(mapping(sd).get("role")) == "pod" for sd in items(each[1].get("kubernetes_sd_configs")))]
         for pod in pods:
             owner = pod.template.object if pod.template is not None else None
             workload = f"{owner.kind}/{owner.namespace}/{owner.name}" if owner is not None else f"Pod/{pod.namespace}/{pod.name}"
             for address in discovery.ports_of(pod):
                 container = address.labels.get("__meta_kubernetes_pod_container_name", "")
-                for index, _, steps in scrapes:
+                for index, steps in self._of_pods:
                     if (workload, container, index) in found:
                         continue
                     labels = relabel(address.labels, steps)
@@ -105,6 +104,25 @@ class Shipper:
                         kept = {name: value for name, value in labels.items() if not name.startswith("__")}
                         found[workload, container, index] = Stream(workload, container, {**kept, "filename": labels["__path__"]}, index)
         return list(found.values())
+
+    def ended(self, discovery: Discovery, pods: Iterable[Pod]) -> list[tuple[tuple[str | int, ...], str]]:
+        """The relabellings that drop containers of pods which have ended, of those that are read while they run; each with its pointer and the phase."""
+        found: dict[tuple[str | int, ...], str] = {}
+        addresses = [address.labels for pod in pods for address in discovery.ports_of(pod)]
+        for index, steps in self._of_pods:
+            for labels in (labels for labels in addresses if relabel(labels, steps) is not None):
+                for phase in ("Failed", "Succeeded"):
+                    over = {**labels, "__meta_kubernetes_pod_phase": phase}
+                    number = next((number for number in range(len(steps)) if relabel(over, steps[: number + 1]) is None), None)
+                    if number is not None:
+                        found.setdefault(("scrape_configs", index, "relabel_configs", number), phase)
+        return list(found.items())
+
+    @property
+    def _of_pods(self) -> list[tuple[int, tuple[Step, ...]]]:
+        """The scrape configurations that discover pods."""
+        roles = [(index, steps, [mapping(each).get("role") for each in items(entry.get("kubernetes_sd_configs"))]) for index, entry, steps in self._scrapes]
+        return [(index, steps) for index, steps, named in roles if "pod" in named]
 
     def run(self, stream: Stream, lines: Iterable[str]) -> list[Fate]:
         """What becomes of lines as a container writes them; the container runtime's format is put around them where a stage takes it off."""

@@ -70,20 +70,21 @@ def test_a_pod_of_seconds_leaves_its_last_line(platform: Platform) -> None:
     kubectl, loki, run = platform.cluster.kubectl, Loki(platform.forwards), secrets.token_hex(6)
     script = f"echo 'first {run}'; sleep 2; echo 'last {run}'; exit 3"
     image = shell_image(platform.world)
-    told = writer(f"proof-{run}-told", SCRATCH, image, script)
+    name = f"proof-{run}-told"
+    told = writer(name, SCRATCH, image, script)
     untold = writer(f"proof-{run}-untold", SCRATCH, image, script, annotations={"logs.plimsoll.example.com/drop": "true"})
     with applied(kubectl, *told, *untold):
         seen: list[tuple[str, str]] = []
 
         def stored() -> bool:
             seen[:] = [(entry.labels.get("app", ""), entry.line.split()[0]) for entry in loki.with_text(run, selector=f'{{namespace="{SCRATCH}"}}')]
-            return ("proof-" + run + "-told", "last") in seen
+            return (name, "last") in seen
 
+        wait(lambda: _ended(kubectl.get("pods", name, SCRATCH)), timeout=90, what="the end of the pod")
         try:
             wait(stored, timeout=BUDGET, what="the last line in Loki")
         except WaitError as error:
-            expect(NEW_POD, f"Pod/{SCRATCH}/proof-{run}-told", False, found=f"in Loki: {sorted(seen)} ({error})", expected="first and last")
-        name = f"proof-{run}-told"
+            expect(NEW_POD, f"Pod/{SCRATCH}/{name}", False, found=f"in Loki: {sorted(seen)} ({error})", expected="first and last")
         wanted = [(name, "first"), (name, "last")]
         expect(NEW_POD, f"Pod/{SCRATCH}/{name}", sorted(seen) == wanted, found=f"in Loki: {sorted(seen)}", expected=f"{wanted}")
 
@@ -176,6 +177,10 @@ def _probe(platform: Platform, stack: ExitStack) -> Callable[[], str]:
         return ""
 
     return probe
+
+
+def _ended(pod: Mapping[str, Any] | None) -> bool:
+    return ((pod or {}).get("status") or {}).get("phase") in ("Succeeded", "Failed")
 
 
 def _runs(pod: Mapping[str, Any] | None) -> bool:

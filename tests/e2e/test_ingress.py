@@ -42,14 +42,6 @@ def guarded(field: str) -> Callable[[World], dict[str, Row]]:
     return lambda world: {host: row for host, row in rows(world).items() if any(policies(world, row.listener.item, field))}
 
 
-def configured(platform: Platform, kubectl: Kubectl, settings: dict[str, str]) -> AbstractContextManager[None]:
-    """The controller with other settings in its ConfigMap, which the chart makes."""
-    found = next((item for item in platform.world.of("ConfigMap") if item.namespace == RELEASE and "ssl-protocols" in (item.body.get("data") or {})), None)
-    if found is None:
-        raise NotEvaluatedError("ingress-nginx", "red proof", "its ConfigMap is not in the cluster's build")
-    return patched(kubectl, "configmaps", found.name, found.namespace, {"data": settings}, suspending=maker(found))
-
-
 @pytest.mark.each(row=rows)
 def test_host_answers_with_its_certificate(platform: Platform, row: Row) -> None:
     edge = ready(platform, row)
@@ -201,7 +193,7 @@ def test_wrong_setting_is_seen(platform: Platform, kubectl: Kubectl, promise: st
     edge, row = first(platform)
     settings, probe = SETTINGS[promise]
     fault = ", ".join(f"{name}={value}" for name, value in settings.items())
-    platform.red(f"{row.listener.host} -> ConfigMap of ingress-nginx", fault, configured(platform, kubectl, settings), lambda: probe(edge, row))
+    platform.red(f"{row.listener.host} -> ConfigMap of ingress-nginx", fault, edge.configured(settings), lambda: probe(edge, row))
 
 
 @pytest.mark.proof(breaks=("flux-receiver",))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.engines.certificates.chains import CLUSTER_ISSUER
 from harness.engines.certificates.listeners import INGRESS
+from harness.live.faults import maker, patched
 from harness.live.findings import NotEvaluatedError
 from harness.live.reach.wait import Waiter
 from harness.live.reach.web import Answer, Tls, WebError, request
@@ -23,6 +24,7 @@ from harness.model.shapes import items, mapping, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from harness.engines.certificates.matrix import Row
     from harness.flux.world import World
@@ -126,6 +128,14 @@ class Edge:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.connect((self.address, 443))
             return str(probe.getsockname()[0])
+
+    def configured(self, settings: Mapping[str, str]) -> AbstractContextManager[None]:
+        """The controller with other settings in its ConfigMap, which the chart makes. Raises NotEvaluatedError where the build has no such ConfigMap."""
+        own = (item for item in self.platform.world.of("ConfigMap") if item.namespace == self.service.namespace)
+        found = next((item for item in own if "ssl-protocols" in mapping(item.get("data"))), None)
+        if found is None:
+            raise NotEvaluatedError(self.service.namespace, "other settings", "the ConfigMap of its controller is not in the cluster's build")
+        return patched(self.platform.cluster.kubectl, "configmaps", found.name, found.namespace, {"data": dict(settings)}, suspending=maker(found))
 
     def ask(self, host: str, path: str = "/", *, tls: Tls | None = _ANY, headers: Mapping[str, str] | None = None, timeout: float = 10) -> Answer:
         """The answer for a host; HTTPS without checking the certificate unless ``tls`` says otherwise, plain HTTP for None. Raises WebError."""

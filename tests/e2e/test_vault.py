@@ -38,6 +38,7 @@ from harness.live.secrets.vault_probe import (
     unaudited,
 )
 from harness.live.secrets.vault_state import differences, reading, refusals
+from harness.live.telemetry.alarms import Provocation, Wanted
 from harness.rules.vault_view import place, view
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ OWN, OTHER = "tenant-a", "tenant-b"
 OWN_PATH = f"kv/data/tenants/{OWN}/podinfo"
 OPERATOR = "app.kubernetes.io/name=vault-secrets-operator"
 POLICIES = 'path "sys/policies/acl/*" { capabilities = ["read", "update"] }\n'
+#: The alerts of a Vault that serves nobody.
+MISSED = ("VaultSealed", "VaultNoLeader")
 AUDIT = 'path "sys/audit" { capabilities = ["read", "sudo"] }\npath "sys/audit/*" { capabilities = ["update", "delete", "sudo"] }\n'
 
 
@@ -375,15 +378,23 @@ def test_a_sealed_vault_is_missed(platform: Platform) -> None:
                 vault.unseal()
                 wait(lambda: client.ask("GET", "sys/health").status == 200, timeout=60, what="Vault to lead again")
 
-    last = [""]
+    last: list[dict[str, Any]] = []
 
-    def calm() -> str:
+    def active() -> list[dict[str, Any]]:
         # An Alertmanager that does not answer says neither that there is an alert nor that there is none.
         with contextlib.suppress(OSError):
-            last[0] = "; ".join(f"{alert['labels'].get('pod')}: {alert['annotations'].get('summary')}" for alert in firing(platform.forwards, "VaultSealed"))
-        return last[0]
+            last[:] = firing(platform.forwards, *MISSED)
+        return last
 
-    expect(SEALED_ALERT, rule, not calm(), found=f"before it is sealed: {calm()}", expected="no alert")
+    missed = Provocation([Wanted(name) for name in MISSED], active)
+    expect(SEALED_ALERT, rule, not missed.probe(), found=f"before it is sealed: {missed.probe()}", expected="no alert")
+    fault = missed.breaking(sealed())
     platform.red(
-        "Vault -> VaultSealed -> Alertmanager", "Vault is sealed, and unsealed with its shares", sealed(), calm, broken_within=400, mended_within=300, delay=3
+        f"Vault -> {', '.join(MISSED)} -> Alertmanager",
+        "Vault is sealed, and unsealed with its shares",
+        fault,
+        missed.probe,
+        broken_within=400,
+        mended_within=300,
+        delay=3,
     )

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import base64
+import json
+import socket
+import ssl
+from contextlib import ExitStack, contextmanager, nullcontext
+from datetime import UTC, datetime
+from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 from harness.live.faults import LABEL
 from harness.live.findings import NotEvaluatedError
+from harness.live.ingress.acme import own_certificate
 from harness.live.reach.run import RunError
-from harness.live.reach.web import Answer
-from harness.live.telemetry import alert_faults, broken
-from harness.live.telemetry.alert_faults import ALWAYS, BREAKS, FAULTS, REASONS, STANDING, USES, without
+from harness.live.reach.wait import wait
+from harness.live.reach.web import Answer, WebError
+from harness.live.telemetry import broken, outages
+from harness.live.telemetry.alarms import ALWAYS
+from harness.live.telemetry.alert_faults import BREAKS, ELSEWHERE, FAULTS, REASONS, STANDING, USES
+from harness.live.telemetry.metrics import Sample
+from harness.live.telemetry.outages import without
 from unit.live.fakes import Time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 
 def test_each_alert_has_one_place() -> None:
-    provoked = [name for fault in FAULTS.values() for name in fault.alerts]
+    provoked = [*ELSEWHERE, *(name for fault in FAULTS.values() for name in fault.alerts)]
     assert len(set(provoked)) == len(provoked)
     assert not {*provoked, STANDING, ALWAYS} & REASONS.keys()
     assert BREAKS.keys() | USES.keys() <= FAULTS.keys()
@@ -54,8 +70,8 @@ class Kubectl:
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Time()
-    monkeypatch.setattr(alert_faults, "time", SimpleNamespace(monotonic=clock.clock.now, time_ns=lambda: 10**18))
-    monkeypatch.setattr(alert_faults, "_pause", lambda until: clock.clock.sleep(max(0.0, until - clock.clock.now())))
+    monkeypatch.setattr(outages, "time", SimpleNamespace(monotonic=clock.clock.now, time_ns=lambda: 10**18))
+    monkeypatch.setattr(outages, "_pause", lambda until: clock.clock.sleep(max(0.0, until - clock.clock.now())))
 
 
 @pytest.mark.usefixtures("no_waiting")
@@ -79,7 +95,7 @@ def test_requests_that_are_let_through_prove_nothing() -> None:
 @pytest.mark.parametrize("status", [400, 204])
 def test_old_lines_must_be_refused(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
     sent = []
-    monkeypatch.setattr(alert_faults.Client, "ask", lambda _self, path, **more: sent.append((path, len(more["body"]))) or Answer(status))
+    monkeypatch.setattr(outages.Client, "ask", lambda _self, path, **more: sent.append((path, len(more["body"]))) or Answer(status))
     with ExitStack() as stack:
         if status == 204:
             stack.enter_context(pytest.raises(NotEvaluatedError, match="Loki takes lines of a year ago"))
@@ -88,7 +104,7 @@ def test_old_lines_must_be_refused(monkeypatch: pytest.MonkeyPatch, status: int)
     assert sent[0][0] == "/loki/api/v1/push"
 
 
-@pytest.mark.parametrize("name", ["certificates", "flux", "pool", "sealed", "workloads"])
+@pytest.mark.parametrize("name", ["certificates", "flux", "pool", "sealed", "unknown-secrets", "workloads"])
 def test_objects_carry_the_label_of_what_goes_again(name: str) -> None:
     kubectl = Kubectl()
     with FAULTS[name].breaking(SimpleNamespace(cluster=SimpleNamespace(kubectl=kubectl))):  # type: ignore[arg-type]
@@ -105,3 +121,189 @@ def test_pods_are_as_the_policies_want_them() -> None:
             assert container["resources"]["limits"]["memory"]
             assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
             assert ("livenessProbe" in container) == (body["kind"] != "Job")
+
+
+class Cluster:
+    """A cluster of one node that takes objects, and whose API server has an authority."""
+
+    foreign = False
+    wanted = SimpleNamespace(name="plimsoll")
+
+    def __init__(self, **found: Any) -> None:
+        self.kubectl = Kubectl()
+        self.kubectl.list = lambda _kind: [{"status": {"addresses": [{"type": "Hostname", "address": "n"}, {"type": "InternalIP", "address": "127.0.0.1"}]}}]  # type: ignore[attr-defined]
+        self.kubectl.json = lambda *words: found[words[1]]  # type: ignore[attr-defined]
+
+
+def test_issuers_look_for_a_directory_at_the_api_server() -> None:
+    cluster = Cluster(configmaps={"data": {"ca.crt": "PEM"}})
+    with FAULTS["acme"].breaking(SimpleNamespace(cluster=cluster)):  # type: ignore[arg-type]
+        (space, *issuers) = cluster.kubectl.applied
+        assert {each["metadata"]["namespace"] for each in issuers} == {space["metadata"]["name"]}
+        assert {each["spec"]["acme"]["server"] for each in issuers} == {"https://kubernetes.default.svc/no-directory"}
+        assert {each["spec"]["acme"]["caBundle"] for each in issuers} == {"UEVN"}
+    # More than twenty refusals.
+    assert len(issuers) > 20
+    assert cluster.kubectl.applied == []
+
+
+@pytest.mark.enable_socket
+def test_a_source_hangs_at_its_proxy() -> None:
+    cluster = Cluster()
+    with FAULTS["five-minutes"].breaking(SimpleNamespace(cluster=cluster)):  # type: ignore[arg-type]
+        secret = next(each for each in cluster.kubectl.applied if each["kind"] == "Secret")
+        url = urlsplit(secret["stringData"]["address"])
+        with socket.create_connection((str(url.hostname), int(url.port or 0)), timeout=5) as client:
+            client.sendall(b"GET http://ghcr.io/v2/ HTTP/1.1\r\n\r\n")
+            client.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                client.recv(1)
+            policy = next(each for each in cluster.kubectl.applied if each["kind"] == "NetworkPolicy")
+            assert policy["spec"]["egress"][0]["ports"] == [{"port": url.port, "protocol": "TCP"}]
+    assert cluster.kubectl.applied == []
+
+
+def test_a_hanging_source_needs_a_way_to_this_machine() -> None:
+    cluster = Cluster()
+    cluster.foreign = True
+    with pytest.raises(NotEvaluatedError, match="nobody says"), FAULTS["five-minutes"].breaking(SimpleNamespace(cluster=cluster)):  # type: ignore[arg-type]
+        pass
+
+
+@pytest.mark.usefixtures("no_waiting")
+def test_batches_and_traces_are_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[list[dict[str, Any]]] = []
+
+    def take(_self: Any, _path: str, **more: Any) -> None:
+        (resource,) = json.loads(more["body"])["resourceSpans"]
+        sent.append(resource["scopeSpans"][0]["spans"])
+
+    monkeypatch.setattr(outages.Client, "json", take)
+    with FAULTS["spans"].breaking(SimpleNamespace(forwards=None)):  # type: ignore[arg-type]
+        pass
+    batch, *parts = sent[:4]
+    assert len(sent) == 3 * 4
+    # What gRPC takes at once (4 MiB); what Tempo keeps of one trace (5 MB in its HelmRelease).
+    assert size(batch) > 4 * 2**20 > max(map(size, parts))
+    assert sum(map(size, parts)) > 5_000_000
+    assert len({span["traceId"] for part in parts for span in part}) == 1
+    assert len({span["spanId"] for part in sent for span in part}) == 3 * (300 + 3 * 200)
+
+
+@pytest.mark.usefixtures("no_waiting")
+def test_nginx_gets_more_than_it_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, opened, closed, settings = Time().clock, [], [], []
+
+    class Connection(SimpleNamespace):
+        def __enter__(self) -> Connection:
+            return self
+
+        def __exit__(self, *_error: object) -> None:
+            closed.append(self)
+
+        def sendall(self, text: bytes) -> None:
+            # A request that has begun, and does not end.
+            assert text.startswith(b"GET ")
+            assert not text.endswith(b"\r\n\r\n")
+            if len(opened) % 2:
+                raise ConnectionResetError
+
+    def connect(address: tuple[str, int], timeout: float) -> Connection:
+        assert (address, timeout) == (("192.0.2.7", 80), 5)
+        opened.append(address)
+        return Connection()
+
+    @contextmanager
+    def configured(wanted: dict[str, str]) -> Iterator[None]:
+        settings.append(wanted)
+        yield
+        settings.clear()
+
+    monkeypatch.setattr(outages.Edge, "of", lambda _platform: SimpleNamespace(address="192.0.2.7", configured=configured))
+    monkeypatch.setattr(outages, "socket", SimpleNamespace(create_connection=connect))
+    monkeypatch.setattr(outages, "time", SimpleNamespace(monotonic=clock.now))
+    monkeypatch.setattr(outages, "wait", partial(wait, clock=clock))
+    with FAULTS["crowd"].breaking(SimpleNamespace()):  # type: ignore[arg-type]
+        (wanted,) = settings
+        # Over at least two scrapes of half a minute.
+        assert clock.now() >= 80
+        assert len(closed) == len(opened) >= 2 * 2 * int(wanted["worker-connections"])
+    assert not settings
+
+
+@pytest.mark.usefixtures("no_waiting")
+def test_a_client_asks_more_than_a_hundredth(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[int] = []
+    kubectl = Approving()
+    monkeypatch.setattr(outages, "prometheus_of", lambda _platform: SimpleNamespace(query=lambda _expression: [Sample({}, 9000.0)]))
+    monkeypatch.setattr(outages, "_ask_as", lambda _kubectl, pair, times: asked.append(times) or (tmp_path / "pair").write_bytes(pair.read_bytes()))
+    with FAULTS["ending-soon"].breaking(SimpleNamespace(cluster=SimpleNamespace(kubectl=kubectl))):  # type: ignore[arg-type]
+        assert 0.02 * 9000 < sum(asked) < 0.04 * 9000
+        (request,) = kubectl.applied
+        assert request["spec"]["expirationSeconds"] == 3600
+        assert kubectl.approved == [request["metadata"]["name"]]
+    assert (tmp_path / "pair").read_text().startswith("PEM\n-----BEGIN PRIVATE KEY-----")
+
+
+def test_vault_leads_again_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    away, stepped = [0], []
+
+    def ask(_method: str, path: str) -> Answer:
+        assert path == "sys/health"
+        away[0] -= 1
+        if away[0] == 1:
+            raise WebError("nobody leads")
+        return Answer(200 if away[0] <= 0 else 429)
+
+    def good(_method: str, path: str, _body: object, token: str) -> None:
+        assert (path, token, away[0] <= 0) == ("sys/step-down", "token", True)
+        away[0] = 4
+        stepped.append(path)
+
+    client = SimpleNamespace(ask=ask, good=good, operator=lambda policy: nullcontext("token" if "sys/step-down" in policy else ""))
+    monkeypatch.setattr(outages.VaultClient, "of", lambda _kubectl, _forwards: client)
+    monkeypatch.setattr(outages, "wait", partial(wait, clock=Time().clock))
+    with FAULTS["leader"].breaking(SimpleNamespace(cluster=SimpleNamespace(kubectl=None), forwards=None)):  # type: ignore[arg-type]
+        # More than three, besides one that may be the first ever.
+        assert len(stepped) > 4
+
+
+class Approving(Kubectl):
+    """Approves requests, which are then issued."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.approved: list[str] = []
+
+    def __call__(self, *words: str) -> str:
+        assert words[:2] == ("certificate", "approve")
+        self.approved.append(words[2])
+        return ""
+
+    def json(self, *_words: str) -> dict[str, Any]:
+        return {"status": {"certificate": "UEVNCg=="} if self.approved else {}}
+
+
+@pytest.mark.parametrize("status", [200, 401])
+def test_a_client_must_be_let_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, status: int) -> None:
+    own = own_certificate("server.example.com", datetime(2026, 11, 1, tzinfo=UTC))
+    (tmp_path / "pair").write_text(own.certificate + own.key)
+    view = {"server": "https://192.0.2.7:6443", "certificate-authority-data": base64.b64encode(own.certificate.encode()).decode()}
+    kubectl: Any = SimpleNamespace(json=lambda *_words: {"clusters": [{"cluster": view}]})
+    asked: list[Any] = []
+
+    class Connection:
+        def __init__(self, address: str, *, timeout: float, context: ssl.SSLContext) -> None:
+            assert (address, timeout, context.verify_mode) == ("192.0.2.7:6443", 20, ssl.CERT_REQUIRED)
+            self.request = lambda *words: asked.append(words)
+            self.getresponse = lambda: SimpleNamespace(status=status, read=lambda: b"{}")
+            self.close = lambda: asked.append("closed")
+
+    monkeypatch.setattr(outages.http.client, "HTTPSConnection", Connection)
+    with pytest.raises(NotEvaluatedError, match="with 401") if status == 401 else nullcontext():
+        outages._ask_as(kubectl, tmp_path / "pair", 3)
+    assert asked == [*[("GET", "/version")] * (3 if status == 200 else 1), "closed"]
+
+
+def size(spans: list[dict[str, Any]]) -> int:
+    return sum(len(span["attributes"][0]["value"]["stringValue"]) for span in spans)

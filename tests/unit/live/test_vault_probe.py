@@ -122,7 +122,7 @@ class Answers:
         if isinstance(self.found, OSError):
             raise self.found
         assert path in ("/env", "/api/v2/alerts")
-        assert query in (None, {"filter": 'alertname="VaultSealed"'})
+        assert query in (None, {"filter": 'alertname=~"VaultSealed|VaultNoLeader"'})
         return self.found
 
 
@@ -137,7 +137,7 @@ def test_environment_and_alerts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert dropped == [("svc/podinfo", 80, "tenant-a")]
     alerts = [{"status": {"state": "active"}}, {"status": {"state": "unprocessed"}}]
     monkeypatch.setattr(vault_probe, "Client", lambda *_words: Answers(alerts))
-    assert firing(forwards, "VaultSealed") == alerts[:1]
+    assert firing(forwards, "VaultSealed", "VaultNoLeader") == [{"status": {"state": "active"}, "state": "active"}]
 
 
 def test_connections_that_are_closed_are_counted() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -76,6 +77,29 @@ def listening(towards: str) -> Iterator[Listener]:
         server.shutdown()
         server.server_close()
         thread.join(5)
+
+
+@contextmanager
+def silent(towards: str) -> Iterator[tuple[str, int]]:
+    """An address and a port of this machine that take every connection and answer nothing; at the end all are closed. ``towards`` is a peer. Raises OSError."""
+    taken: list[socket.socket] = []
+    with socket.create_server(("", 0), backlog=64) as server:
+
+        def take() -> None:
+            # Ends when the server is shut down.
+            with contextlib.suppress(OSError):
+                while True:
+                    taken.append(server.accept()[0])
+
+        thread = threading.Thread(target=take, name="silent", daemon=True)
+        thread.start()
+        try:
+            yield _address(towards), server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join(5)
+            for connection in taken:
+                connection.close()
 
 
 def _address(towards: str) -> str:

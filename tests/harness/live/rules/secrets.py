@@ -97,7 +97,7 @@ SNAPSHOT: Final = LiveRule(
 )
 SEALED_ALERT: Final = LiveRule(
     id="LIV428",
-    title="a sealed Vault raises VaultSealed in Alertmanager, and the alert ends once it is unsealed",
+    title="a sealed Vault raises VaultSealed and VaultNoLeader in Alertmanager, and both end once it is unsealed",
     why="leases run out one by one while nobody knows",
     fix="see whether Prometheus scrapes sealed members (vault_core_unsealed), and the alert's route",
     controls=("NIST-SI-4",),

@@ -15,7 +15,7 @@ from harness.live.secrets.sealed_probe import decoded
 from harness.live.secrets.vault_state import events
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from harness.live.ground.cluster import Cluster
     from harness.live.reach.forwards import Forwards
@@ -188,7 +188,8 @@ def hang_up(cluster: Cluster, node: str, program: str, port: int) -> int:
 # -- the alert
 
 
-def firing(forwards: Forwards, name: str) -> list[Mapping[str, Any]]:
-    """The alerts of a name that Alertmanager holds as active."""
-    found = Client(forwards, "svc/kube-prometheus-stack-alertmanager", 9093, "monitoring").json("/api/v2/alerts", {"filter": f"alertname={json.dumps(name)}"})
-    return [alert for alert in found if alert["status"]["state"] != "unprocessed"]
+def firing(forwards: Forwards, *names: str) -> list[dict[str, Any]]:
+    """The alerts of some names that Alertmanager holds as active."""
+    chosen = {"filter": f"alertname=~{json.dumps('|'.join(names))}"}
+    found = Client(forwards, "svc/kube-prometheus-stack-alertmanager", 9093, "monitoring").json("/api/v2/alerts", chosen)
+    return [{**alert, "state": alert["status"]["state"]} for alert in found if alert["status"]["state"] != "unprocessed"]

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from harness.live.reach.kubectl import Kubectl
     from harness.live.reach.listener import Listener
 
+#: The alert that fires all the time.
+ALWAYS: Final = "Watchdog"
 #: The Secret that Alertmanager reads the addresses of its receivers from, each time it sends.
 HOOKS: Final = "alertmanager-webhook"
 _ALERTMANAGER: Final = "alertmanager-kube-prometheus-stack-alertmanager-0"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any, Final
 
 #: Ready nowhere: no registry of this name is asked.
@@ -143,3 +144,70 @@ def kustomizations(name: str) -> list[dict[str, Any]]:
         return {"apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization", "metadata": metadata, "spec": spec}
 
     return [kustomization("broken"), kustomization("suspended", suspend=True)]
+
+
+def issuers(namespace: str, host: str, authority: str, count: int) -> list[dict[str, Any]]:
+    """Issuers whose ACME server has no directory where they look for it. ``authority``: the PEM that the server's certificate is checked against."""
+    acme = {
+        "server": f"https://{host}/no-directory",
+        "caBundle": base64.b64encode(authority.encode()).decode(),
+        "solvers": [{"http01": {"ingress": {"ingressClassName": "nginx"}}}],
+    }
+    names = [f"issuer-{number}" for number in range(count)]
+    return [
+        {
+            "apiVersion": "cert-manager.io/v1",
+            "kind": "Issuer",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"acme": {**acme, "privateKeySecretRef": {"name": name}}},
+        }
+        for name in names
+    ]
+
+
+def monitor(name: str, namespace: str) -> dict[str, Any]:
+    """A PodMonitor that the operator rejects: its expression does not end."""
+    relabelling = {"action": "replace", "regex": "(", "targetLabel": "never"}
+    spec = {"selector": {"matchLabels": {"app.kubernetes.io/name": name}}, "podMetricsEndpoints": [{"port": "http", "relabelings": [relabelling]}]}
+    return {"apiVersion": "monitoring.coreos.com/v1", "kind": "PodMonitor", "metadata": {"name": name, "namespace": namespace}, "spec": spec}
+
+
+def ruler(name: str, namespace: str) -> dict[str, Any]:
+    """A ThanosRuler that has nothing to ask, which the operator finds out only when it makes its pods."""
+    return {"apiVersion": "monitoring.coreos.com/v1", "kind": "ThanosRuler", "metadata": {"name": name, "namespace": namespace}, "spec": {"replicas": 1}}
+
+
+def stuck_source(name: str, address: str, port: int) -> list[dict[str, Any]]:
+    """A source that is fetched by way of a proxy, and the NetworkPolicy that lets Flux reach it."""
+    where = {"name": name, "namespace": "flux-system"}
+    way = {"to": [{"ipBlock": {"cidr": f"{address}/32"}}], "ports": [{"port": port, "protocol": "TCP"}]}
+    spec = {
+        "interval": "1h",
+        "timeout": "10m",
+        # So that the proxy is asked, and not for a tunnel, which is given up after a minute.
+        "insecure": True,
+        "url": f"oci://ghcr.io/example/{name}",
+        "ref": {"tag": "none"},
+        "proxySecretRef": {"name": name},
+    }
+    return [
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": where,
+            "spec": {"podSelector": {"matchLabels": {"app": "source-controller"}}, "policyTypes": ["Egress"], "egress": [way]},
+        },
+        {"apiVersion": "v1", "kind": "Secret", "metadata": where, "stringData": {"address": f"http://{address}:{port}"}},
+        {"apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "OCIRepository", "metadata": where, "spec": spec},
+    ]
+
+
+def signing_request(name: str, request: bytes) -> dict[str, Any]:
+    """A request (PEM) for a client's certificate of an hour."""
+    spec = {
+        "request": base64.b64encode(request).decode(),
+        "signerName": "kubernetes.io/kube-apiserver-client",
+        "expirationSeconds": 3600,
+        "usages": ["client auth"],
+    }
+    return {"apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest", "metadata": {"name": name}, "spec": spec}

@@ -38,6 +38,7 @@ def run(workspace: Workspace, options: argparse.Namespace) -> int:
         for problem in stale:
             out(f"{problem.subject}: {problem.message}")
         unseen = [str(rendered.release.id) for world in worlds for rendered in world.releases.values() if rendered.source != "render"]
+        unseen += workspace.artifacts.unseen
         if not stale and unseen:
             raise CommandError(f"not rendered, so not compared with the lock: {', '.join(unseen)} ({_REMEDY})")
         return 1 if stale else 0
@@ -48,6 +49,7 @@ def run(workspace: Workspace, options: argparse.Namespace) -> int:
     for name in written.removed:
         out(f"removed    {LOCK_FOLDER}/{name}")
     out(f"{len(changed)} rewritten, {len(written.removed)} removed, {len(written.unchanged)} unchanged")
-    if written.failed:
-        raise CommandError(f"not rendered, so their lock is as it was: {', '.join(written.failed)} ({_REMEDY})")
+    failed = [*written.failed, *workspace.artifacts.unseen]
+    if failed:
+        raise CommandError(f"not rendered, so their lock is as it was: {', '.join(failed)} ({_REMEDY})")
     return 0

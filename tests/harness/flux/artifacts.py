@@ -70,6 +70,7 @@ class Artifacts:
         self._guard = threading.Lock()
         self._known: dict[tuple[str, str], Artifact | None] = {}
         self._facts: dict[str, str] = {}
+        self._unseen: set[str] = set()
 
     def build(self, kustomization: Object, source: Object) -> ArtifactBuild | None:
         """What a Kustomization makes of its artifact, or None when the artifact is nowhere. Everything in it is located at what chose it."""
@@ -91,7 +92,7 @@ class Artifacts:
         return ArtifactBuild(built, artifact.elided)
 
     def write(self) -> list[str]:
-        """Write every artifact that was built from the mirror to the lock, and remove the others. Returns what changed, relative to the lock."""
+        """Write every artifact that was built from the mirror to the lock, and remove those that nothing names. Returns what changed, relative to the lock."""
         if self._lock is None:
             return []
         folder = self._lock / _FOLDER
@@ -103,15 +104,21 @@ class Artifacts:
                 target.write_text(text, encoding="utf-8")
                 changed.append(f"{_FOLDER}/{name}")
         for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
-            if path.name not in self._facts:
+            if path.name not in self._facts and path.name not in self._unseen:
                 path.unlink()
                 changed.append(f"{_FOLDER}/{path.name}")
         return changed
+
+    @property
+    def unseen(self) -> list[str]:
+        """What was built from the lock, or could not be, because the artifact is not at hand; relative to the lock."""
+        return sorted(f"{_FOLDER}/{name}" for name in self._unseen)
 
     def _unpack(self, url: str, tag: str) -> Artifact | None:
         texts = self._charts.artifact(url, tag)
         name = _file(url, tag)
         if not texts:
+            self._unseen.add(name)
             kept = self._locked(name)
             return Artifact(self._kustomizer([yaml.dump_all(kept, Dumper=yaml.CSafeDumper, sort_keys=False)]), None, elided=True) if kept else None
         documents = [document.body for text in texts for document in parse(text, name, strict=False).documents]

@@ -355,6 +355,31 @@ class TestLock:
         charted.edit("apps/kustomization.yaml", "  - release.yaml\n", "")
         assert charted("lock").out == "removed    tests/lock/one/web.web.json\n0 rewritten, 1 removed, 0 unchanged\n"
 
+    def test_without_the_artifact_its_lock_stays(self, charted: Fleet, tmp_path: Path) -> None:
+        source = (
+            "apiVersion: source.toolkit.fluxcd.io/v1\nkind: OCIRepository\nmetadata: {name: more, namespace: flux-system}\n"
+            "spec: {interval: 1h, url: oci://ghcr.io/example/more, ref: {tag: v1}}\n---\n"
+            "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: more, namespace: flux-system}\n"
+            "spec: {interval: 1h, prune: true, path: ./, sourceRef: {kind: OCIRepository, name: more}}\n"
+        )
+        charted.edit("apps/kustomization.yaml", "  - release.yaml\n", "  - release.yaml\n  - more.yaml\n")
+        charted.write({"apps/more.yaml": source})
+        charts, kept = tmp_path / "charts", charted.root / "tests/lock/artifacts/more-v1.json"
+        charts.mkdir()
+        (charts / "more-v1.yaml").write_text("apiVersion: v1\nkind: Namespace\nmetadata: {name: based}\n", encoding="utf-8")
+        assert charted("lock", "--charts", str(charts)).code == 0
+        before = kept.read_text(encoding="utf-8")
+        said = charted("lock")
+        assert (said.code, said.out) == (2, "0 rewritten, 0 removed, 1 unchanged\n")
+        assert said.err.startswith("error: not rendered, so their lock is as it was: artifacts/more-v1.json (")
+        assert kept.read_text(encoding="utf-8") == before
+        assert charted("lock", "--check").err.startswith("error: not rendered, so not compared with the lock: artifacts/more-v1.json (")
+        # What nothing names any more goes.
+        charted.edit("apps/kustomization.yaml", "  - more.yaml\n", "")
+        said = charted("lock")
+        assert (said.code, said.out) == (0, "rewritten  tests/lock/artifacts/more-v1.json\n1 rewritten, 0 removed, 1 unchanged\n")
+        assert not kept.exists()
+
     def test_without_the_chart_nothing_is_written_or_compared(self, charted: Fleet, tmp_path: Path) -> None:
         text = (charted.root / "apps/release.yaml").read_text(encoding="utf-8")
         text = text.replace("chart: ./charts/web\n      reconcileStrategy: Revision", "chart: web\n      version: 1.2.3")

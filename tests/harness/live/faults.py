@@ -44,6 +44,7 @@ TEMPORARY: Final = (
     "sealedsecrets.bitnami.com",
     "vaultstaticsecrets.secrets.hashicorp.com",
     "vaultdynamicsecrets.secrets.hashicorp.com",
+    "vaultconnections.secrets.hashicorp.com",
     "prometheusrules.monitoring.coreos.com",
     "servicemonitors.monitoring.coreos.com",
     "podmonitors.monitoring.coreos.com",

@@ -79,27 +79,42 @@ def listening(towards: str) -> Iterator[Listener]:
         thread.join(5)
 
 
+@dataclass
+class Silent:
+    """Where nobody answers: every connection is taken, and nothing said, until :meth:`hang_up`."""
+
+    address: str
+    port: int
+    _server: socket.socket = field(repr=False)
+    _taken: list[socket.socket] = field(default_factory=list, repr=False)
+
+    def take(self) -> None:
+        """Take connections until it hangs up."""
+        with contextlib.suppress(OSError):
+            while True:
+                self._taken.append(self._server.accept()[0])
+
+    def hang_up(self) -> None:
+        """Close what was taken, and refuse what comes."""
+        with contextlib.suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        while self._taken:
+            self._taken.pop().close()
+
+
 @contextmanager
-def silent(towards: str) -> Iterator[tuple[str, int]]:
-    """An address and a port of this machine that take every connection and answer nothing; at the end all are closed. ``towards`` is a peer. Raises OSError."""
-    taken: list[socket.socket] = []
-    with socket.create_server(("", 0), backlog=64) as server:
-
-        def take() -> None:
-            # Ends when the server is shut down.
-            with contextlib.suppress(OSError):
-                while True:
-                    taken.append(server.accept()[0])
-
-        thread = threading.Thread(target=take, name="silent", daemon=True)
-        thread.start()
-        try:
-            yield _address(towards), server.getsockname()[1]
-        finally:
-            server.shutdown(socket.SHUT_RDWR)
-            thread.join(5)
-            for connection in taken:
-                connection.close()
+def silent(towards: str) -> Iterator[Silent]:
+    """A listener on every address of this machine that answers nothing. ``towards`` is a peer, as in :func:`listening`. Raises OSError."""
+    server = socket.create_server(("", 0), backlog=64)
+    found = Silent(_address(towards), server.getsockname()[1], server)
+    thread = threading.Thread(target=found.take, name="silent", daemon=True)
+    thread.start()
+    try:
+        yield found
+    finally:
+        found.hang_up()
+        thread.join(5)
 
 
 def _address(towards: str) -> str:

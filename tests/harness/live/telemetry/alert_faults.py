@@ -159,13 +159,13 @@ FAULTS: Final[Mapping[str, Fault]] = {
         {"AcmeRequestsRefused": ("cert-manager", {"host": re.escape(ACME_HOST)})},
         comes_back=False,
     ),
-    "unknown-secrets": Fault(
-        "secrets of a tenant that Vault does not have",
-        outages.unknown_secrets,
+    "refused-secrets": Fault(
+        "secrets that Vault refuses a tenant, and a connection to it without an authority",
+        outages.refused_secrets,
         {
-            "VaultClientErrors": ("vault-secrets-operator", {}),
-            "VaultSecretInvalid": ("vault-secrets-operator", {"name": f"{PROOF}-.*"}),
-            "VaultSecretSyncErrors": ("vault-secrets-operator", {"controller": "vaultstaticsecret"}),
+            "VaultClientErrors": ("vault-secrets-operator", {"operation": "read"}),
+            "VaultSecretInvalid": ("vault-secrets-operator", {"controller": "vaultconnection", "name": PROOF}),
+            "VaultSecretNotReady": ("vault-secrets-operator", {"name": f"{PROOF}-.*"}),
         },
         comes_back=False,
     ),
@@ -213,7 +213,7 @@ USES: Final[Mapping[str, tuple[str, ...]]] = {
     "old-lines": ("loki",),
     "podinfo": ("tenant-a", "ingress-nginx"),
     "spans": ("tempo",),
-    "unknown-secrets": ("tenant-a", "vault", "vault-secrets-operator"),
+    "refused-secrets": ("tenant-a", "vault", "vault-secrets-operator"),
 }
 #: Alerts that another proof makes active, and which.
 ELSEWHERE: Final = {"VaultNoLeader": "test_a_sealed_vault_is_missed", "VaultSealed": "test_a_sealed_vault_is_missed"}

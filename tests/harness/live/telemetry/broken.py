@@ -202,6 +202,12 @@ def stuck_source(name: str, address: str, port: int) -> list[dict[str, Any]]:
     ]
 
 
+def vault_connection(name: str, namespace: str) -> dict[str, Any]:
+    """A connection to Vault whose authority lies in a Secret that is not there."""
+    spec = {"address": "https://vault.vault.svc:8200", "caCertSecretRef": name}
+    return {"apiVersion": "secrets.hashicorp.com/v1beta1", "kind": "VaultConnection", "metadata": {"name": name, "namespace": namespace}, "spec": spec}
+
+
 def signing_request(name: str, request: bytes) -> dict[str, Any]:
     """A request (PEM) for a client's certificate of an hour."""
     spec = {

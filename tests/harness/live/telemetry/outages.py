@@ -54,9 +54,10 @@ _APART: Final = 35
 _LOTS: Final = 3
 #: Connections that nginx may have while there are too many.
 _CONNECTIONS: Final = 64
-#: Bytes of a large span, and seconds after which the collector hands on what it has.
+#: Bytes of a large span, seconds after which the collector hands on what it has, and bytes of an attribute.
 _SPAN: Final = 16_000
 _BATCH: Final = 3.0
+_VALUE: Final = 2_000
 _REQUESTS: Final = "certificatesigningrequests.certificates.k8s.io"
 #: How many requests with a certificate that ends soon, of all with one in an hour: the alert asks for one of a hundred.
 _SHARE: Final = 0.03
@@ -253,7 +254,8 @@ def too_many_spans(platform: Platform) -> Iterator[None]:
 def _hand_over(collector: Client, size: int, count: int, trace: Trace | None = None) -> None:
     """Give the collector spans of one trace, of so many bytes in all. Raises WebError when it does not take them."""
     own = trace or begin()
-    values = {"plimsoll.proof": "x" * (size // count)}
+    # Tempo cuts values at 2 KiB.
+    values = {f"plimsoll.proof.{number}": "x" * _VALUE for number in range(size // count // _VALUE)}
     spans = [span_of(Trace(own.trace, secrets.token_hex(8)), "large", values) for _one in range(count)]
     body = {"resourceSpans": [{"resource": {"attributes": attributes({"service.name": PROOF})}, "scopeSpans": [{"spans": spans}]}]}
     collector.json("/v1/traces", method="POST", body=json.dumps(body).encode())
@@ -278,10 +280,12 @@ def stepped_down(platform: Platform) -> Iterator[None]:
     yield
 
 
-def unknown_secrets(platform: Platform) -> Any:
-    """Secrets of a tenant that Vault does not have, looked for every few seconds."""
-    names = [f"{PROOF}-{number}" for number in range(40)]
-    return faults.applied(platform.cluster.kubectl, *(static_secret(name, _TENANT, f"tenants/{_TENANT}/{name}") for name in names))
+def refused_secrets(platform: Platform) -> Any:
+    """Secrets that a tenant's login has no right to, looked for every few seconds, and a connection to Vault whose authority is not there."""
+    refused = [static_secret(f"{PROOF}-{number}", _TENANT, f"tenants/{_TENANT}/none") for number in range(10)]
+    for body in refused:
+        body["spec"] |= {"mount": "sys", "type": "kv-v1"}
+    return faults.applied(platform.cluster.kubectl, *refused, broken.vault_connection(PROOF, _TENANT))
 
 
 def no_directory(platform: Platform) -> Any:
@@ -297,10 +301,14 @@ def five_minutes(platform: Platform) -> Iterator[None]:
     if platform.cluster.foreign:
         raise NotEvaluatedError(platform.cluster.wanted.name, "fault", "nobody says that this cluster reaches this machine")
     nodes = platform.cluster.kubectl.list("nodes")
-    with silent(next(entry["address"] for entry in nodes[0]["status"]["addresses"] if entry["type"] == "InternalIP")) as (address, port):
-        objects = [broken.monitor(PROOF, NAMESPACE), broken.ruler(PROOF, NAMESPACE), *broken.stuck_source(PROOF, address, port)]
+    with silent(next(entry["address"] for entry in nodes[0]["status"]["addresses"] if entry["type"] == "InternalIP")) as proxy:
+        objects = [broken.monitor(PROOF, NAMESPACE), broken.ruler(PROOF, NAMESPACE), *broken.stuck_source(PROOF, proxy.address, proxy.port)]
         with faults.applied(platform.cluster.kubectl, *objects):
-            yield
+            try:
+                yield
+            finally:
+                # While it is being fetched the source cannot be deleted.
+                proxy.hang_up()
 
 
 @contextmanager

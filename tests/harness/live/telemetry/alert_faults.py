@@ -65,6 +65,19 @@ FAULTS: Final[Mapping[str, Fault]] = {
         flow=outages.watchdog,
     ),
     "alertmanager-gone": Fault("Alertmanager scaled to 0", outages.no_alertmanager, {"PrometheusCannotAlert": ("kube-prometheus-stack", {})}),
+    # The longest of those that leave the others be comes first.
+    "five-minutes": Fault(
+        "sources without a proxy that answers, a monitor and a ruler that the operator cannot use, for more than five minutes",
+        outages.five_minutes,
+        {
+            "FluxReconcileErrors": ("flux", {"controller": "ocirepository"}),
+            "FluxSourceStuck": ("flux", {"name": "ocirepository"}),
+            "PrometheusOperatorErrors": ("kube-prometheus-stack", {"controller": "thanos.*"}),
+            "PrometheusOperatorRejectsResources": ("kube-prometheus-stack", {"resource": "PodMonitor"}),
+        },
+        within=480,
+        comes_back=False,
+    ),
     "workloads": Fault(
         "workloads without an image, with a wrong option, with too little memory, at their most replicas; a failing Job; a full quota",
         outages.objects(broken.namespace(PROOF), broken.account(PROOF), *broken.workloads(PROOF)),
@@ -142,17 +155,6 @@ FAULTS: Final[Mapping[str, Fault]] = {
         within=240,
         comes_back=False,
     ),
-    "five-minutes": Fault(
-        "a source whose proxy answers nothing, a monitor and a ruler that the operator cannot use, for more than five minutes",
-        outages.five_minutes,
-        {
-            "FluxSourceStuck": ("flux", {"name": "ocirepository"}),
-            "PrometheusOperatorErrors": ("kube-prometheus-stack", {"controller": "thanos.*"}),
-            "PrometheusOperatorRejectsResources": ("kube-prometheus-stack", {"resource": "PodMonitor"}),
-        },
-        within=480,
-        comes_back=False,
-    ),
     "acme": Fault(
         "issuers whose ACME server refuses every request",
         outages.no_directory,
@@ -225,7 +227,6 @@ REASONS: Final = {
     "CertificateRenewalOverdue": "six hours after a renewal that did not come",
     "CoreDnsErrorsHigh": "it is active all the time where no resolver is reached: the receivers of a run are names that do not exist",
     "FluxQueueGrows": "fifty objects that wait for one controller",
-    "FluxReconcileErrors": "Flux counts only what it did not expect: what it cannot build or apply is FluxObjectNotReady's",
     "FluxReconcileSlow": "reconciliations of five minutes",
     "GrafanaDataSourceFailing": "thirty failed queries in five minutes; the health of each data source is proven by itself",
     "GrafanaErrorsHigh": "errors of Grafana itself",

@@ -8,6 +8,8 @@ from typing import Any, Final
 #: Ready nowhere: no registry of this name is asked.
 _NOWHERE: Final = "ghcr.io/stefanprodan/podinfo:0.0.0-none"
 _PODINFO: Final = "ghcr.io/stefanprodan/podinfo:6.9.2"
+#: A port that nobody listens on.
+_NOBODYS: Final = 1
 _BARE: Final = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
 
 
@@ -177,10 +179,20 @@ def ruler(name: str, namespace: str) -> dict[str, Any]:
     return {"apiVersion": "monitoring.coreos.com/v1", "kind": "ThanosRuler", "metadata": {"name": name, "namespace": namespace}, "spec": {"replicas": 1}}
 
 
-def stuck_source(name: str, address: str, port: int) -> list[dict[str, Any]]:
-    """A source that is fetched by way of a proxy, and the NetworkPolicy that lets Flux reach it."""
+def sources(name: str, address: str, port: int) -> list[dict[str, Any]]:
+    """Two sources that are fetched by way of a proxy: one that answers, or does not, and one that is not there. With the NetworkPolicy that lets Flux out."""
+    egress = [{"to": [{"ipBlock": {"cidr": f"{address}/32"}}], "ports": [{"port": each, "protocol": "TCP"} for each in (port, _NOBODYS)]}]
+    policy = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name, "namespace": "flux-system"},
+        "spec": {"podSelector": {"matchLabels": {"app": "source-controller"}}, "policyTypes": ["Egress"], "egress": egress},
+    }
+    return [policy, *_source(name, f"http://{address}:{port}"), *_source(f"{name}-refused", f"http://{address}:{_NOBODYS}")]
+
+
+def _source(name: str, proxy: str) -> list[dict[str, Any]]:
     where = {"name": name, "namespace": "flux-system"}
-    way = {"to": [{"ipBlock": {"cidr": f"{address}/32"}}], "ports": [{"port": port, "protocol": "TCP"}]}
     spec = {
         "interval": "1h",
         "timeout": "10m",
@@ -191,13 +203,7 @@ def stuck_source(name: str, address: str, port: int) -> list[dict[str, Any]]:
         "proxySecretRef": {"name": name},
     }
     return [
-        {
-            "apiVersion": "networking.k8s.io/v1",
-            "kind": "NetworkPolicy",
-            "metadata": where,
-            "spec": {"podSelector": {"matchLabels": {"app": "source-controller"}}, "policyTypes": ["Egress"], "egress": [way]},
-        },
-        {"apiVersion": "v1", "kind": "Secret", "metadata": where, "stringData": {"address": f"http://{address}:{port}"}},
+        {"apiVersion": "v1", "kind": "Secret", "metadata": where, "stringData": {"address": proxy}},
         {"apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "OCIRepository", "metadata": where, "spec": spec},
     ]
 

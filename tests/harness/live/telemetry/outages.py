@@ -51,7 +51,6 @@ _SENT: Final = 75
 _ERRORS: Final = 50
 #: Seconds between lots, so that each is scraped by itself: a counter's first value is no growth.
 _APART: Final = 35
-_LOTS: Final = 3
 #: Connections that nginx may have while there are too many.
 _CONNECTIONS: Final = 64
 #: Bytes of a large span, seconds after which the collector hands on what it has, and bytes of an attribute.
@@ -221,7 +220,7 @@ def old_lines(platform: Platform) -> Iterator[None]:
 def crowded(platform: Platform) -> Iterator[None]:
     """More requests that never end than nginx has connections, again and again: its own controller asks it in between."""
     edge = Edge.of(platform)
-    until = time.monotonic() + 80
+    until = time.monotonic() + 65
 
     def crowd() -> bool:
         with ExitStack() as stack:
@@ -242,7 +241,7 @@ def crowded(platform: Platform) -> Iterator[None]:
 def too_many_spans(platform: Platform) -> Iterator[None]:
     """Batches that are larger than what Tempo takes at once, and traces that are larger than what it keeps of one."""
     collector = Client(platform.forwards, "svc/opentelemetry-collector", 4318, "opentelemetry")
-    for _lot in _lots():
+    for _lot in _lots(2):
         _hand_over(collector, _SPAN * 300, 300)
         trace = begin()
         for _part in range(3):
@@ -297,12 +296,12 @@ def no_directory(platform: Platform) -> Any:
 
 @contextmanager
 def five_minutes(platform: Platform) -> Iterator[None]:
-    """A source whose proxy takes connections and answers none, a monitor and a ruler that the operator cannot use."""
+    """A source whose proxy takes connections and answers none, one without its proxy, a monitor and a ruler that the operator cannot use."""
     if platform.cluster.foreign:
         raise NotEvaluatedError(platform.cluster.wanted.name, "fault", "nobody says that this cluster reaches this machine")
     nodes = platform.cluster.kubectl.list("nodes")
     with silent(next(entry["address"] for entry in nodes[0]["status"]["addresses"] if entry["type"] == "InternalIP")) as proxy:
-        objects = [broken.monitor(PROOF, NAMESPACE), broken.ruler(PROOF, NAMESPACE), *broken.stuck_source(PROOF, proxy.address, proxy.port)]
+        objects = [broken.monitor(PROOF, NAMESPACE), broken.ruler(PROOF, NAMESPACE), *broken.sources(PROOF, proxy.address, proxy.port)]
         with faults.applied(platform.cluster.kubectl, *objects):
             try:
                 yield
@@ -324,9 +323,8 @@ def ending_soon(platform: Platform) -> Iterator[None]:
         pem = base64.b64decode(issued.wait(bool, successes=1, timeout=60, what="a client's certificate"))
         pair = Path(folder, "client.pem")
         pair.write_bytes(pem + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        for _lot in _lots():
-            (asked,) = prometheus.query("sum(increase(apiserver_client_certificate_expiration_seconds_count[1h]))")
-            _ask_as(kubectl, pair, int(asked.value * _SHARE / _LOTS) + 1)
+        (asked,) = prometheus.query("sum(increase(apiserver_client_certificate_expiration_seconds_count[1h]))")
+        _ask_as(kubectl, pair, int(asked.value * _SHARE) + 1)
         yield
 
 
@@ -344,10 +342,10 @@ def _ask_as(kubectl: Kubectl, pair: Path, times: int) -> None:
                 raise NotEvaluatedError("ClientCertificateExpiring", "fault", f"the API server answers a client with {response.status}")
 
 
-def _lots() -> Iterator[int]:
+def _lots(count: int = 3) -> Iterator[int]:
     """Some lots, so far apart that each is scraped by itself: a counter's first value is no growth."""
     until = time.monotonic()
-    for lot in range(_LOTS):
+    for lot in range(count):
         _pause(until)
         until = time.monotonic() + _APART
         yield lot

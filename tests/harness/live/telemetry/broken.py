@@ -210,7 +210,7 @@ def _source(name: str, proxy: str) -> list[dict[str, Any]]:
 
 def vault_connection(name: str, namespace: str) -> dict[str, Any]:
     """A connection to Vault whose authority lies in a Secret that is not there."""
-    spec = {"address": "https://vault.vault.svc:8200", "caCertSecretRef": name}
+    spec = {"address": "https://vault.vault.svc:8200", "caCertSecretRef": name, "skipTLSVerify": False}
     return {"apiVersion": "secrets.hashicorp.com/v1beta1", "kind": "VaultConnection", "metadata": {"name": name, "namespace": namespace}, "spec": spec}
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from harness.live.findings import NotEvaluatedError, expect
+from harness.live.ground.facts import addresses_of
 from harness.live.reach.listener import listening
 from harness.live.reach.run import RunError
 from harness.live.reach.wait import Waiter, WaitError, wait
@@ -66,7 +67,7 @@ def test_fault_makes_its_alerts_active(platform: Platform, name: str) -> None:
 def test_alerts_reach_the_receivers_of_their_routes(platform: Platform, cluster: Cluster, kubectl: Kubectl) -> None:
     if cluster.foreign:
         raise NotEvaluatedError(ALWAYS, "test receiver", "its receivers' addresses are not changed on a cluster that is not of this run")
-    nodes = [entry["address"] for node in kubectl.list("nodes") for entry in node["status"]["addresses"] if entry["type"] == "InternalIP"]
+    nodes = [address for node in kubectl.list("nodes") for address in addresses_of(node)]
     model = receivers_of(platform.world)
     with listening(nodes[0]) as listener:
         try:

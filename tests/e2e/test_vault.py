@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import tempfile
 from contextlib import contextmanager
@@ -263,11 +262,10 @@ def test_a_dynamic_secret_opens_what_it_should(platform: Platform, kubectl: Kube
 
 def _api(kubectl: Kubectl, what: str, token: str) -> int:
     """The status with which the API server answers a list, asked with a token (which is in no argument)."""
-    view = kubectl.json("config", "view", "--minify", "--raw")["clusters"][0]["cluster"]
-    host, _, port = view["server"].removeprefix("https://").rpartition(":")
+    server = kubectl.server()
     namespace, _, kind = what.partition("/")
-    tls = Tls(base64.b64decode(view["certificate-authority-data"]).decode(), host)
-    return request((host, int(port)), host, f"/api/v1/namespaces/{namespace}/{kind}", headers={"Authorization": f"Bearer {token}"}, tls=tls).status
+    headers, tls = {"Authorization": f"Bearer {token}"}, Tls(server.authority, server.host)
+    return request((server.host, server.port), server.host, f"/api/v1/namespaces/{namespace}/{kind}", headers=headers, tls=tls).status
 
 
 @pytest.mark.proof(uses=("vault-secrets-operator",), breaks=("tenant-a",), seconds=400)

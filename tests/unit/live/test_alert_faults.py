@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import socket
 import ssl
@@ -17,6 +16,7 @@ import pytest
 from harness.live.faults import LABEL
 from harness.live.findings import NotEvaluatedError
 from harness.live.ingress.acme import own_certificate
+from harness.live.reach.kubectl import Server
 from harness.live.reach.run import RunError
 from harness.live.reach.wait import wait
 from harness.live.reach.web import Answer, WebError
@@ -305,13 +305,12 @@ class Approving(Kubectl):
 def test_a_client_must_be_let_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, status: int) -> None:
     own = own_certificate("server.example.com", datetime(2026, 11, 1, tzinfo=UTC))
     (tmp_path / "pair").write_text(own.certificate + own.key)
-    view = {"server": "https://192.0.2.7:6443", "certificate-authority-data": base64.b64encode(own.certificate.encode()).decode()}
-    kubectl: Any = SimpleNamespace(json=lambda *_words: {"clusters": [{"cluster": view}]})
+    kubectl: Any = SimpleNamespace(server=lambda: Server("192.0.2.7", 6443, own.certificate))
     asked: list[Any] = []
 
     class Connection:
-        def __init__(self, address: str, *, timeout: float, context: ssl.SSLContext) -> None:
-            assert (address, timeout, context.verify_mode) == ("192.0.2.7:6443", 20, ssl.CERT_REQUIRED)
+        def __init__(self, host: str, port: int, *, timeout: float, context: ssl.SSLContext) -> None:
+            assert (host, port, timeout, context.verify_mode) == ("192.0.2.7", 6443, 20, ssl.CERT_REQUIRED)
             self.request = lambda *words: asked.append(words)
             self.getresponse = lambda: SimpleNamespace(status=status, read=lambda: b"{}")
             self.close = lambda: asked.append("closed")

@@ -24,6 +24,12 @@ def test_get_one_object() -> None:
     assert kubectl(programs).get("pods", "web", "apps") == {"kind": "Pod"}
 
 
+def test_the_server_is_the_one_of_the_kubeconfig() -> None:
+    cluster = {"server": "https://127.0.0.1:41234", "certificate-authority-data": "UEVN"}
+    programs = Programs().on("kubectl", CONFIG, "config", "view", "--minify", "--raw", "--output=json", says={"clusters": [{"cluster": cluster}]})
+    assert kubectl(programs).server() == ("127.0.0.1", 41234, "PEM")
+
+
 def test_context_is_named_when_given() -> None:
     programs = Programs().on("kubectl", CONFIG, "--context=kind-x", "get", "nodes", "n", "--output=json", says={})
     assert kubectl(programs, "kind-x").get("nodes", "n") == {}

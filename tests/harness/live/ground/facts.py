@@ -74,7 +74,7 @@ def facts_of(network: str, nodes: Iterable[Mapping[str, Any]], kubeadm: str) -> 
     """The facts of a cluster from its docker network, its Node objects and the ``ClusterConfiguration`` in ``kube-system/kubeadm-config``."""
     known = [item for item in nodes if isinstance(item, dict)]
     control = [item for item in known if "node-role.kubernetes.io/control-plane" in mapping(mapping(item.get("metadata")).get("labels"))]
-    addresses = tuple(sorted(address for item in control for address in _addresses(item)))
+    addresses = tuple(sorted(address for item in control for address in addresses_of(item)))
     if not addresses:
         raise FactsError("no node of the control plane has an internal IPv4 address")
     version = str(mapping(mapping(control[0].get("status")).get("nodeInfo")).get("kubeletVersion") or "")
@@ -85,7 +85,8 @@ def facts_of(network: str, nodes: Iterable[Mapping[str, Any]], kubeadm: str) -> 
     return Facts(network, addresses, ranges["podSubnet"].split(",")[0], ranges["serviceSubnet"].split(",")[0], version)
 
 
-def _addresses(node: Mapping[str, Any]) -> list[str]:
+def addresses_of(node: Mapping[str, Any]) -> list[str]:
+    """The internal IPv4 addresses of a Node."""
     found = mapping(node.get("status")).get("addresses")
     addresses = [str(mapping(item).get("address")) for item in found if mapping(item).get("type") == "InternalIP"] if isinstance(found, list) else []
     return [address for address in addresses if "." in address]

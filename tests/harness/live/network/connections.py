@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.live.faults import LABEL, applied
 from harness.live.findings import NotEvaluatedError
+from harness.live.ground.facts import addresses_of
 from harness.live.network.flows import METADATA, Plan, Trial, control, expected_of, explained, plan, populate
 from harness.live.network.netprobe import THERE, WAIT, Probe, Seen, outside, probe
 from harness.live.reach.run import RunError
@@ -148,7 +149,7 @@ def _checked(platform: Platform) -> Expectation:
 def prepared(platform: Platform, expectation: Expectation, strange: Collection[str] = ()) -> Round:
     """What will be tried."""
     world, cluster = platform.world, platform.cluster
-    nodes = {item["metadata"]["name"]: _address(item) for item in cluster.kubectl.list("nodes")}
+    nodes = {item["metadata"]["name"]: next(iter(addresses_of(item)), "") for item in cluster.kubectl.list("nodes")}
     addresses = (THERE, METADATA, PRIVATE, *([_neighbour(platform.facts.network)] if platform.facts is not None else []))
     population = populate(expectation, cluster.kubectl.list("pods"), strange)
     return Round(platform, plan(world, expectation, population, addresses, nodes, platform.random()), addresses, nodes)
@@ -311,7 +312,7 @@ def webhooks(platform: Platform) -> dict[str, list[Probe]]:
     """The pods behind every webhook of the API server, as its node reaches them, by the webhook's name."""
     kubectl = platform.cluster.kubectl
     slices = kubectl.list("endpointslices.discovery.k8s.io")
-    nodes = {item["metadata"]["name"]: _address(item) for item in kubectl.list("nodes", selector="node-role.kubernetes.io/control-plane")}
+    nodes = {item["metadata"]["name"]: next(iter(addresses_of(item)), "") for item in kubectl.list("nodes", selector="node-role.kubernetes.io/control-plane")}
     found: dict[str, list[Probe]] = {}
     for item in kubectl.list("validatingwebhookconfigurations.admissionregistration.k8s.io", "mutatingwebhookconfigurations.admissionregistration.k8s.io"):
         if LABEL in mapping(item["metadata"].get("labels")):
@@ -339,11 +340,6 @@ def _endpoints(slices: list[dict[str, Any]], namespace: str, name: str, kubectl:
         numbers = [each["port"] for each in items(item.get("ports")) if text(each.get("name")) == text(port.get("name"))]
         ready = [each for each in items(item.get("endpoints")) if mapping(each.get("conditions")).get("ready") is not False]
         yield from ((address, each) for endpoint in ready for address in items(endpoint.get("addresses")) for each in numbers)
-
-
-def _address(node: Mapping[str, Any]) -> str:
-    addresses = [mapping(each) for each in items(mapping(node.get("status")).get("addresses"))]
-    return next((text(each.get("address")) for each in addresses if each.get("type") == "InternalIP" and "." in text(each.get("address"))), "")
 
 
 def _neighbour(network: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -10,7 +11,8 @@ import subprocess
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
 from harness.live.reach.run import RunError, Runner, run
 
@@ -24,6 +26,14 @@ if TYPE_CHECKING:
 MANAGER: Final = "plimsoll"
 _FORWARDED: Final = re.compile(r"^Forwarding from [^ ]*?:(\d+) ->")
 _MISSING: Final = re.compile(r"\(NotFound\)|the server doesn't have a resource type|no matches for kind")
+
+
+class Server(NamedTuple):
+    """Where the API server listens, and who signs its certificate (PEM)."""
+
+    host: str
+    port: int
+    authority: str
 
 
 class UnreadableAnswerError(Exception):
@@ -63,6 +73,12 @@ class Kubectl:
         if not isinstance(found, dict):
             raise UnreadableAnswerError(f"{' '.join(arguments)}: the answer is no object: {text[:200]!r}")
         return found
+
+    def server(self) -> Server:
+        """The API server as the kubeconfig has it."""
+        found = self.json("config", "view", "--minify", "--raw")["clusters"][0]["cluster"]
+        url = urlsplit(str(found["server"]))
+        return Server(str(url.hostname), url.port or 443, base64.b64decode(found["certificate-authority-data"]).decode())
 
     def get(self, kind: str, name: str, namespace: str = "") -> dict[str, Any] | None:
         """One object (``kind`` as kubectl takes it: ``deployments.apps``), or None when there is none, or no such kind."""

@@ -24,6 +24,7 @@ from cryptography.x509.oid import NameOID
 
 from harness.live import faults
 from harness.live.findings import NotEvaluatedError
+from harness.live.ground.facts import addresses_of
 from harness.live.ingress.edge import Edge
 from harness.live.reach.forwards import Client
 from harness.live.reach.listener import silent
@@ -242,20 +243,19 @@ def too_many_spans(platform: Platform) -> Iterator[None]:
     """Batches that are larger than what Tempo takes at once, and traces that are larger than what it keeps of one."""
     collector = Client(platform.forwards, "svc/opentelemetry-collector", 4318, "opentelemetry")
     for _lot in _lots(2):
-        _hand_over(collector, _SPAN * 300, 300)
+        _hand_over(collector, 300, begin())
         trace = begin()
         for _part in range(3):
             _pause(time.monotonic() + _BATCH)
-            _hand_over(collector, _SPAN * 200, 200, trace)
+            _hand_over(collector, 200, trace)
     yield
 
 
-def _hand_over(collector: Client, size: int, count: int, trace: Trace | None = None) -> None:
-    """Give the collector spans of one trace, of so many bytes in all. Raises WebError when it does not take them."""
-    own = trace or begin()
+def _hand_over(collector: Client, count: int, trace: Trace) -> None:
+    """Give the collector some large spans of a trace. Raises WebError when it does not take them."""
     # Tempo cuts values at 2 KiB.
-    values = {f"plimsoll.proof.{number}": "x" * _VALUE for number in range(size // count // _VALUE)}
-    spans = [span_of(Trace(own.trace, secrets.token_hex(8)), "large", values) for _one in range(count)]
+    values = {f"plimsoll.proof.{number}": "x" * _VALUE for number in range(_SPAN // _VALUE)}
+    spans = [span_of(Trace(trace.trace, secrets.token_hex(8)), "large", values) for _one in range(count)]
     body = {"resourceSpans": [{"resource": {"attributes": attributes({"service.name": PROOF})}, "scopeSpans": [{"spans": spans}]}]}
     collector.json("/v1/traces", method="POST", body=json.dumps(body).encode())
 
@@ -299,8 +299,8 @@ def five_minutes(platform: Platform) -> Iterator[None]:
     """A source whose proxy takes connections and answers none, one without its proxy, a monitor and a ruler that the operator cannot use."""
     if platform.cluster.foreign:
         raise NotEvaluatedError(platform.cluster.wanted.name, "fault", "nobody says that this cluster reaches this machine")
-    nodes = platform.cluster.kubectl.list("nodes")
-    with silent(next(entry["address"] for entry in nodes[0]["status"]["addresses"] if entry["type"] == "InternalIP")) as proxy:
+    (node, *_others) = platform.cluster.kubectl.list("nodes")
+    with silent(addresses_of(node)[0]) as proxy:
         objects = [broken.monitor(PROOF, NAMESPACE), broken.ruler(PROOF, NAMESPACE), *broken.sources(PROOF, proxy.address, proxy.port)]
         with faults.applied(platform.cluster.kubectl, *objects):
             try:
@@ -330,10 +330,10 @@ def ending_soon(platform: Platform) -> Iterator[None]:
 
 def _ask_as(kubectl: Kubectl, pair: Path, times: int) -> None:
     """Ask the API server for its version over one connection, with a client's certificate and key. Raises NotEvaluatedError when it is not let in."""
-    view = kubectl.json("config", "view", "--minify", "--raw")["clusters"][0]["cluster"]
-    context = ssl.create_default_context(cadata=base64.b64decode(view["certificate-authority-data"]).decode())
+    server = kubectl.server()
+    context = ssl.create_default_context(cadata=server.authority)
     context.load_cert_chain(pair)
-    with contextlib.closing(http.client.HTTPSConnection(str(view["server"]).removeprefix("https://"), timeout=20, context=context)) as connection:
+    with contextlib.closing(http.client.HTTPSConnection(server.host, server.port, timeout=20, context=context)) as connection:
         for _one in range(times):
             connection.request("GET", "/version")
             response = connection.getresponse()

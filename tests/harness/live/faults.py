@@ -14,7 +14,7 @@ from collections import Counter
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.live.reach.kubectl import inside
+from harness.live.reach.kubectl import MANAGER, inside
 from harness.live.reach.run import RunError
 from harness.live.reach.wait import Waiter
 from harness.live.sync.readiness import KINDS, Key
@@ -280,4 +280,6 @@ def kind_of(item: Mapping[str, Any]) -> str:
 
 
 def _merge(kubectl: Kubectl, key: Key, patch: Mapping[str, Any]) -> None:
-    kubectl("patch", plural(key.kind), key.name, *inside(key.namespace), "--type=merge", f"--patch={json.dumps(patch)}")
+    # Not as kubectl, which is what it would call itself: what applies the object takes that back (fluxcd/pkg ssa, PatchRemoveFieldsManagers).
+    patching = ("--type=merge", f"--field-manager={MANAGER}", f"--patch={json.dumps(patch)}")
+    kubectl("patch", plural(key.kind), key.name, *inside(key.namespace), *patching)

@@ -83,7 +83,10 @@ class Server:
         if verb == "delete":
             del self.objects[key]
         if verb == "patch":
-            self.objects[key] = merge(self.objects[key], json.loads(options["patch"]))
+            patch = json.loads(options["patch"])
+            # What kubectl says in its own name of what Flux applies, Flux takes back.
+            assert "suspend" not in patch.get("spec", {}) or options["field-manager"] == "plimsoll"
+            self.objects[key] = merge(self.objects[key], patch)
         return Output(json.dumps(self.objects.get(key)))
 
     @property

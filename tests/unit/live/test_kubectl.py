@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from harness.live.reach.kubectl import Kubectl, UnreadableAnswerError
 from harness.live.reach.run import RunError
+from harness.live.reach.wait import wait
 from unit.live.fakes import Programs
 
 CONFIG = "--kubeconfig=/k"
@@ -107,6 +108,13 @@ def forwarder(tmp_path: Path, body: str) -> Kubectl:
 def test_port_forward_yields_the_chosen_port(tmp_path: Path) -> None:
     with forwarder(tmp_path, "echo 'Forwarding from 127.0.0.1:41234 -> 3000'; exec sleep 60").port_forward("svc/grafana", 3000, "monitoring") as port:
         assert port == 41234
+
+
+def test_what_port_forward_says_later_is_read(tmp_path: Path) -> None:
+    # More than a pipe holds, and then something that shows that it went on.
+    lines = f"i=0; while [ $i -lt 4000 ]; do echo 'Handling connection for 41234'; i=$((i+1)); done; touch {tmp_path}/went-on; exec sleep 60"
+    with forwarder(tmp_path, f"echo 'Forwarding from 127.0.0.1:41234 -> 3000'; {lines}").port_forward("svc/grafana", 3000, "monitoring"):
+        wait((tmp_path / "went-on").exists, timeout=20, delay=0.05)
 
 
 def test_port_forward_that_fails_says_why(tmp_path: Path) -> None:

@@ -185,6 +185,18 @@ def test_a_way_that_broke_is_opened_again() -> None:
     assert ways.closed == [gone]
 
 
+def test_a_way_that_another_thread_has_opened_meanwhile_stays_open() -> None:
+    ways = Ways(1, 2)
+    forwards = client(ways).forwards
+    key = ("svc/loki", 3100, "loki")
+    assert forwards.port(*key) == 1
+    forwards.drop(*key, local=1)
+    assert forwards.port(*key) == 2
+    # The one who found 1 broken too comes late.
+    forwards.drop(*key, local=1)
+    assert (forwards.port(*key), ways.closed) == (2, [1])
+
+
 def test_a_way_that_cannot_be_opened_names_the_target() -> None:
     with pytest.raises(WebError, match="loki/svc/loki: kubectl port-forward: did not forward"):
         client(Ways(None, None)).ask("/ready")

@@ -40,10 +40,16 @@ class Forwards:
                 self._open[key] = stack.enter_context(self._kubectl.port_forward(target, port, namespace)), stack
             return self._open[key][0]
 
-    def drop(self, target: str, port: int, namespace: str) -> None:
-        """Close a way, so that the next use opens it again: its pod may be another one by then."""
+    def drop(self, target: str, port: int, namespace: str, *, local: int | None = None) -> None:
+        """Close a way, so that the next use opens it again: its pod may be another one by then.
+
+        ``local`` is the port at which it was found broken: what another thread has opened since stays open.
+        """
+        key = (namespace, target, port)
         with self._lock:
-            _port, stack = self._open.pop((namespace, target, port), (0, ExitStack()))
+            if local is not None and self._open.get(key, (local,))[0] != local:
+                return
+            _port, stack = self._open.pop(key, (0, ExitStack()))
         stack.close()
 
     def close(self) -> None:
@@ -77,13 +83,14 @@ class Client:
         """The answer to a request, whatever its status. A way that is broken is opened once more. Raises WebError when nothing answers."""
         whole = f"{path}?{urlencode(query)}" if query else path
         for last in (False, True):
+            port = None
             try:
                 port = self.forwards.port(self.target, self.port, self.namespace)
                 return request(
                     (_HOST, port), self.host, whole, method=method, headers={**self.headers, **(headers or {})}, body=body, tls=self.tls, timeout=timeout
                 )
             except (WebError, RunError) as error:
-                self.forwards.drop(self.target, self.port, self.namespace)
+                self.forwards.drop(self.target, self.port, self.namespace, local=port)
                 if last:
                     raise WebError(f"{self.namespace}/{self.target}: {error}") from error
         raise AssertionError("unreachable")

@@ -8,10 +8,11 @@ import os
 import re
 import selectors
 import subprocess
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from harness.live.reach.run import RunError, Runner, run
@@ -142,10 +143,23 @@ class Kubectl:
 def _listening(argv: list[str], said: re.Pattern[str], timeout: float) -> Iterator[int]:
     """kubectl listening at a port of its choice until the end of a block."""
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ)) as process:
+        readers = [threading.Thread(target=_drain, args=(stream,), daemon=True) for stream in (process.stdout, process.stderr) if stream is not None]
         try:
-            yield _chosen(process, argv, said, timeout)
+            chosen = _chosen(process, argv, said, timeout)
+            for reader in readers:
+                reader.start()
+            yield chosen
         finally:
             process.terminate()
+            for reader in readers:
+                if reader.is_alive():
+                    reader.join(5)
+
+
+def _drain(stream: IO[bytes]) -> None:
+    """Read what a program prints to its end: kubectl says a line for each connection, and stops when nobody has read two thousand of them."""
+    while os.read(stream.fileno(), 65536):
+        pass
 
 
 def _chosen(process: subprocess.Popen[bytes], argv: list[str], said: re.Pattern[str], timeout: float) -> int:

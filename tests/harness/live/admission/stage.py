@@ -47,7 +47,7 @@ _SWEPT: Final = (
 )
 _AT_ONCE: Final = 6
 #: Seconds in which what was created takes effect everywhere.
-_SETTLE: Final = 45.0
+_SETTLE: Final = 90.0
 #: Whoever sets the stage: no policy looks at what it does.
 STAGEHAND: Final = User("system:serviceaccount:flux-system:kustomize-controller", ("system:masters", "system:authenticated"), {EXTRA: NOBODY})
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 #: Ready nowhere: no registry of this name is asked.
 _NOWHERE: Final = "ghcr.io/stefanprodan/podinfo:0.0.0-none"
@@ -148,14 +151,13 @@ def kustomizations(name: str) -> list[dict[str, Any]]:
     return [kustomization("broken"), kustomization("suspended", suspend=True)]
 
 
-def issuers(namespace: str, host: str, authority: str, count: int) -> list[dict[str, Any]]:
+def issuers(namespace: str, names: Iterable[str], host: str, authority: str) -> list[dict[str, Any]]:
     """Issuers whose ACME server has no directory where they look for it. ``authority``: the PEM that the server's certificate is checked against."""
     acme = {
         "server": f"https://{host}/no-directory",
         "caBundle": base64.b64encode(authority.encode()).decode(),
         "solvers": [{"http01": {"ingress": {"ingressClassName": "nginx"}}}],
     }
-    names = [f"issuer-{number}" for number in range(count)]
     return [
         {
             "apiVersion": "cert-manager.io/v1",

@@ -50,8 +50,6 @@ _POLICY: Final = "networkpolicies.networking.k8s.io"
 _SENT: Final = 75
 #: Requests that fail, for each that takes three seconds.
 _ERRORS: Final = 50
-#: Seconds between lots, so that each is scraped by itself: a counter's first value is no growth.
-_APART: Final = 35
 #: Connections that nginx may have while there are too many.
 _CONNECTIONS: Final = 64
 #: Bytes of a large span, seconds after which the collector hands on what it has, and bytes of an attribute.
@@ -287,11 +285,18 @@ def refused_secrets(platform: Platform) -> Any:
     return faults.applied(platform.cluster.kubectl, *refused, broken.vault_connection(PROOF, _TENANT))
 
 
-def no_directory(platform: Platform) -> Any:
+@contextmanager
+def no_directory(platform: Platform) -> Iterator[None]:
     """Issuers that look for an ACME server where the API server is, which refuses each of their requests."""
-    authority = platform.cluster.kubectl.json("get", "configmaps", "kube-root-ca.crt", "--namespace=default")["data"]["ca.crt"]
-    space = f"{PROOF}-acme"
-    return faults.applied(platform.cluster.kubectl, broken.namespace(space), *broken.issuers(space, ACME_HOST, authority, 30))
+    kubectl, space = platform.cluster.kubectl, f"{PROOF}-acme"
+    authority = kubectl.json("get", "configmaps", "kube-root-ca.crt", "--namespace=default")["data"]["ca.crt"]
+    with ExitStack() as stack:
+        stack.enter_context(faults.applied(kubectl, broken.namespace(space)))
+        # cert-manager is scraped once a minute.
+        for lot in _lots(2, apart=65):
+            names = [f"issuer-{lot}-{number}" for number in range(30)]
+            stack.enter_context(faults.applied(kubectl, *broken.issuers(space, names, ACME_HOST, authority)))
+        yield
 
 
 @contextmanager
@@ -342,17 +347,17 @@ def _ask_as(kubectl: Kubectl, pair: Path, times: int) -> None:
                 raise NotEvaluatedError("ClientCertificateExpiring", "fault", f"the API server answers a client with {response.status}")
 
 
-def _lots(count: int = 3) -> Iterator[int]:
-    """Some lots, so far apart that each is scraped by itself: a counter's first value is no growth."""
+def _lots(count: int = 3, *, apart: float = 35) -> Iterator[int]:
+    """Some lots, so many seconds apart that each is scraped by itself: a counter's first value is no growth."""
     until = time.monotonic()
     for lot in range(count):
         _pause(until)
-        until = time.monotonic() + _APART
+        until = time.monotonic() + apart
         yield lot
 
 
 def _pause(until: float) -> None:
-    wait(lambda: time.monotonic() >= until, timeout=60)
+    wait(lambda: time.monotonic() >= until, timeout=120)
 
 
 def _domain(platform: Platform) -> str:

@@ -46,7 +46,11 @@ def test_receivers_that_do_not_exist_are_told(platform: Platform) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, id=name, marks=pytest.mark.proof(uses=USES.get(name, ()), breaks=BREAKS.get(name, ()), seconds=900)) for name in FAULTS]
+    "name",
+    [
+        pytest.param(name, id=name, marks=pytest.mark.proof(uses=USES.get(name, ()), breaks=BREAKS.get(name, ()), seconds=900, long=fault.long))
+        for name, fault in FAULTS.items()
+    ],
 )
 def test_fault_makes_its_alerts_active(platform: Platform, name: str) -> None:
     fault, why, prometheus = FAULTS[name], unready(platform), prometheus_of(platform)

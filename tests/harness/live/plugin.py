@@ -86,7 +86,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--without", action="append", default=[], metavar="SYSTEM", help="leave these Kustomizations, and what waits for them, out; may be repeated"
     )
     group.addoption("--phase", choices=PHASES, default=PHASES[-1], help="stop after this phase of bringing the platform up (default: %(default)s)")
-    group.addoption("--fast", action="store_true", help="leave out the proofs that take long: chaos and upgrade")
+    group.addoption("--fast", action="store_true", help="leave out the proofs that take long: chaos, upgrade, and faults that alerts see late")
     group.addoption("--upgrade-from", default="", metavar="COMMIT", help="the commit that the upgrade starts from (default: the merge base with the trunk)")
     group.addoption("--at-once", type=int, default=_AT_ONCE, metavar="N", help="how many proofs may run at the same time (default: %(default)s)")
     group.addoption("--seed", type=int, metavar="N", help="what random samples start from, as the report of a run names it (default: the day)")

@@ -26,6 +26,8 @@ class Fault:
     alerts: Mapping[str, tuple[str, Mapping[str, str]]]
     within: float = 180
     comes_back: bool = True
+    long: bool = False
+    """Not part of a run with ``--fast``."""
     flow: Callable[[Platform], Flow] | None = None
     """What it breaks as well, proven with it."""
 
@@ -77,6 +79,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         },
         within=480,
         comes_back=False,
+        long=True,
     ),
     "workloads": Fault(
         "workloads without an image, with a wrong option, with too little memory, at their most replicas; a failing Job; a full quota",
@@ -160,6 +163,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         outages.no_directory,
         {"AcmeRequestsRefused": ("cert-manager", {"host": re.escape(ACME_HOST)})},
         comes_back=False,
+        long=True,
     ),
     "refused-secrets": Fault(
         "secrets that Vault refuses a tenant, and a connection to it without an authority",
@@ -176,18 +180,21 @@ FAULTS: Final[Mapping[str, Fault]] = {
         outages.stepped_down,
         {"VaultLeadershipUnstable": ("vault", {})},
         comes_back=False,
+        long=True,
     ),
     "ending-soon": Fault(
         "a client of the API server whose certificate ends within the hour",
         outages.ending_soon,
         {"ClientCertificateExpiring": ("kube-prometheus-stack", {})},
         comes_back=False,
+        long=True,
     ),
     "crowd": Fault(
         "more connections than nginx may have",
         outages.crowded,
         {"IngressNginxDropsConnections": ("ingress-nginx", {})},
         comes_back=False,
+        long=True,
     ),
     "spans": Fault(
         "batches and traces that are too large for Tempo",

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import copy
 import json
+import secrets
 import threading
 import time
 from collections import Counter
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from harness.live.reach.kubectl import MANAGER, inside
 from harness.live.reach.run import RunError
@@ -70,6 +71,8 @@ TEMPORARY: Final = (
     "resourcequotas",
     "namespaces",
 )
+#: Where it is written down how to take back what is changed.
+_RECORD: Final = ("configmaps", "plimsoll-proof-undo", "--namespace=kube-system")
 #: Seconds that Flux may be at work on something before it can be suspended.
 _QUIET: Final = 180.0
 #: How many blocks hold something suspended.
@@ -136,12 +139,45 @@ def maker(item: Object) -> list[Key]:
 def patched(kubectl: Kubectl, kind: str, name: str, namespace: str, patch: Mapping[str, Any], *, suspending: Iterable[Key] = ()) -> Iterator[None]:
     """An object with a merge patch on it. At the end the fields that the patch names are as before."""
     with suspended(kubectl, *suspending):
-        before = kubectl.json("get", kind, name, *inside(namespace))
+        undo = Undo(kind, name, namespace, reverse(patch, kubectl.json("get", kind, name, *inside(namespace))))
+        key = f"{secrets.token_hex(8)}.json"
+        # What is in a Secret is nothing for a ConfigMap; its values are sealed anew in every run.
+        kept = kind != "secrets"
+        if kept:
+            _record(kubectl, {key: json.dumps(undo._asdict())})
         try:
             kubectl("patch", kind, name, *inside(namespace), "--type=merge", f"--patch={json.dumps(patch)}")
             yield
         finally:
-            kubectl("patch", kind, name, *inside(namespace), "--type=merge", f"--patch={json.dumps(reverse(patch, before))}")
+            undo.apply(kubectl)
+            if kept:
+                _record(kubectl, {key: None})
+
+
+class Undo(NamedTuple):
+    """What takes a change back: the merge patch of an object."""
+
+    kind: str
+    name: str
+    namespace: str
+    patch: dict[str, Any]
+
+    def apply(self, kubectl: Kubectl) -> None:
+        """Take it back. Raises RunError."""
+        kubectl("patch", self.kind, self.name, *inside(self.namespace), "--type=merge", f"--patch={json.dumps(self.patch)}")
+
+
+def _record(kubectl: Kubectl, data: Mapping[str, str | None]) -> None:
+    """Write down in the cluster what is to be taken back, or that it was: a run that is killed cannot do it, and Flux mends only the fields that it applies."""
+    patching = ("patch", *_RECORD, "--type=merge", f"--patch={json.dumps({'data': data})}")
+    try:
+        kubectl(*patching)
+    except RunError as error:
+        if "(NotFound)" not in error.stderr:
+            raise
+        name, namespace = _RECORD[1], _RECORD[2].partition("=")[2]
+        kubectl.apply([{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace}}])
+        kubectl(*patching)
 
 
 @contextmanager
@@ -245,6 +281,12 @@ def bare(body: Mapping[str, Any]) -> dict[str, Any]:
 def leftovers(kubectl: Kubectl, kinds: Iterable[str]) -> list[str]:
     """Remove what interrupted proofs left of some kinds, and resume what they suspended. Returns one line for each."""
     said = []
+    for key, text in ((kubectl.get("configmaps", _RECORD[1], "kube-system") or {}).get("data") or {}).items():
+        undo = Undo(**json.loads(text))
+        if kubectl.get(undo.kind, undo.name, undo.namespace) is not None:
+            undo.apply(kubectl)
+            said.append(f"{undo.kind}/{undo.namespace}/{undo.name}: changed back")
+        _record(kubectl, {key: None})
     for item in kubectl.list(*KINDS[:2]):
         metadata = item["metadata"]
         if SUSPENDED in (metadata.get("annotations") or {}):

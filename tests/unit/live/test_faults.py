@@ -233,6 +233,25 @@ def test_a_patch_and_its_reverse_change_nothing(before: dict[str, Any], patch: d
     assert pruned(merge(there, reverse(patch, before))) == pruned(before)
 
 
+def test_what_a_killed_run_changed_is_changed_back() -> None:
+    server = Server(thing("Secret", "s", data={"a": "b"}), thing("ConfigMap", "a", data={"old": "1"}))
+    with (
+        patched(server.kubectl, "secrets", "s", "apps", {"data": {"a": "c"}}),
+        patched(server.kubectl, "configmaps", "a", "apps", {"data": {"old": "2", "new": "3"}}),
+    ):
+        (record,) = server.objects["configmap", "kube-system", "plimsoll-proof-undo"]["data"].values()
+        killed = Server(*json.loads(json.dumps(list(server.objects.values()))))
+    assert json.loads(record) == {"kind": "configmaps", "name": "a", "namespace": "apps", "patch": {"data": {"old": "1", "new": None}}}
+    assert leftovers(killed.kubectl, ["pods"]) == ["configmaps/apps/a: changed back"]
+    assert killed.objects["configmap", "apps", "a"]["data"] == {"old": "1"}
+    assert killed.objects["configmap", "kube-system", "plimsoll-proof-undo"]["data"] == {}
+    assert leftovers(killed.kubectl, ["pods"]) == []
+    # Nothing is left to be taken back of what ended by itself, nor of what is gone.
+    assert server.objects["configmap", "kube-system", "plimsoll-proof-undo"]["data"] == {}
+    gone = Server(thing("ConfigMap", "plimsoll-proof-undo", "kube-system", data={"k.json": record}))
+    assert leftovers(gone.kubectl, ["pods"]) == []
+
+
 def test_bare_keeps_what_a_person_wrote() -> None:
     body = thing("Pod", "a", spec={"x": 1}, status={"phase": "Running"})
     assert bare(body) == thing("Pod", "a", spec={"x": 1})
@@ -243,7 +262,7 @@ class Controlled(Server):
 
     def __call__(self, argv: Sequence[str], *, stdin: str | None = None, timeout: float = 60, env: Mapping[str, str] | None = None) -> Output:
         said = super().__call__(argv, stdin=stdin, timeout=timeout, env=env)
-        for item in self.objects.values():
+        for item in (item for (kind, *_rest), item in self.objects.items() if kind == "deployment"):
             wanted = item["spec"]["replicas"]
             item["status"] = {"replicas": wanted, "availableReplicas": wanted}
         return said
